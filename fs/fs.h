@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * fs.h - one open volume.
+ *
+ * Nothing under fs/, journal/ or io/ knows of FUSE.  Functions return 0 (or
+ * a count) or -errno; errcode_t stops at err.c.
+ *
+ * Lock order, outermost first; a lock may be waited for only while holding
+ * locks above it:
+ *
+ *	1. inode->io	shared for data transfer, exclusive for anything that
+ *			frees, moves or allocates the file's blocks; of two
+ *			inodes the lower number first
+ *	2. fs->lock	the volume lock: all metadata, the cache, the inode
+ *			table, the name cache; held for microseconds, never
+ *			across file data I/O or a commit
+ *	3. locks inside journal/ and io/ (private to their files)
+ */
+#ifndef FS_FS_H
+#define FS_FS_H
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+#include <ext2fs/ext2_fs.h>
+#include <ext2fs/ext2fs.h>
+
+#define EFSCORRUPTED	EUCLEAN
+#define EFSBADCRC	EIO
+
+struct buf;
+struct cache;
+struct device;
+struct groups;
+struct inode_table;
+struct journal;
+struct name_cache;
+struct txn;
+
+enum fs_errors { FS_ERRORS_DEFAULT, FS_ERRORS_CONTINUE, FS_ERRORS_RO, FS_ERRORS_PANIC };
+
+struct fs_options {
+	const char *source;		/* as typed */
+	uint64_t offset, limit;		/* bytes; limit 0: to the end */
+	bool ro;
+	bool norecovery;
+	bool minixdf;
+	bool noacl;
+	bool fakeroot;
+	bool directio;
+	bool alloc_all;			/* FUSE2FS_ALLOC_ALL_BLOCKS */
+	bool dirsync, sync;
+	size_t cache_size;		/* bytes; 0: default */
+	unsigned commit_interval;	/* seconds; 0: default (5) */
+	enum fs_errors errors;
+};
+
+struct fs {
+	struct fs_options opt;
+	pthread_mutex_t lock;		/* the volume lock */
+
+	/*
+	 * libext2fs's handle: features and geometry as they were at open.
+	 * Its counters are NOT kept up to date: use fs_super().
+	 */
+	ext2_filsys e2;
+	struct device *dev;
+	struct cache *cache;
+	struct buf *super_buf;		/* pinned */
+
+	struct groups *groups;		/* alloc.c, bitmap.c */
+	struct inode_table *inodes;	/* inode.c */
+	struct name_cache *names;	/* path.c */
+	struct journal *journal;	/* journal/ */
+
+	/* geometry, constant */
+	unsigned blocksize, blockbits;
+	unsigned cluster_ratio, clusterbits;	/* blocks in a cluster; log2 */
+	unsigned inode_size;
+	uint32_t group_count;
+	uint64_t blocks_count, first_data_block;
+	uint64_t overhead;		/* blocks, as statfs subtracts them */
+	uint32_t csum_seed;
+	bool csum;			/* metadata_csum */
+
+	bool rdonly;			/* no writing: asked for, or needed */
+	bool aborted;			/* no more writing: see errors= */
+	uint32_t next_generation;
+	void (*on_inode_freed)(void *ctx, uint32_t ino);	/* may be NULL */
+	void *on_inode_freed_ctx;
+};
+
+/* super.c: open, close, state.  Not under the volume lock. */
+int fs_open(const struct fs_options *opt, struct fs **out);
+/* Threads (the commit timer): to be called after daemonizing. */
+int fs_start(struct fs *fs);
+/* Commits everything, marks the volume clean if it is, frees FS. */
+int fs_close(struct fs *fs);
+
+static inline void fs_lock(struct fs *fs)
+{
+	pthread_mutex_lock(&fs->lock);
+}
+
+static inline void fs_unlock(struct fs *fs)
+{
+	pthread_mutex_unlock(&fs->lock);
+}
+
+/* The superblock in its cache block, in disk byte order.  Volume lock. */
+struct ext2_super_block *fs_super(struct fs *fs);
+/* The same, writable in T.  NULL on -ENOMEM. */
+struct ext2_super_block *fs_super_write(struct txn *t);
+
+bool fs_writable(const struct fs *fs);
+
+/* Feature tests, from the library's macros: ext2fs_has_feature_x(fs->e2->super). */
+
+/*
+ * err.c: errors.
+ *
+ * fs_errno() turns a library code into -errno (one table).  fs_corrupt()
+ * reports damage found on disk: one message with inode and block (0: none),
+ * records it in the superblock, applies errors=; returns -EFSCORRUPTED so
+ * that callers can "return fs_corrupt(...)".  Volume lock held.
+ */
+int fs_errno(errcode_t err);
+int fs_corrupt(struct fs *fs, uint32_t ino, uint64_t blk, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+/* The same for an I/O error or a wrong checksum; returns ERR (negative). */
+int fs_fail(struct fs *fs, int err, uint32_t ino, uint64_t blk,
+	    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+/* Coarse real time, never before a value it returned earlier. */
+struct timespec fs_now(struct fs *fs);
+
+/*
+ * -ENOSPC may be false while freed blocks wait for their transaction (J4):
+ * true (after committing them) when the operation should be tried again.
+ * TRIES starts at 0.  Without the volume lock.
+ */
+bool fs_retry_nospc(struct fs *fs, int err, unsigned *tries);
+
+/* Is BLK..BLK+COUNT-1 inside the volume and clear of its fixed metadata? */
+bool fs_block_valid(struct fs *fs, uint64_t blk, uint64_t count);
+
+#endif

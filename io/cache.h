@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * cache.h - the metadata block cache.
+ *
+ * Holds metadata blocks only; file data never passes through it.  A block is
+ * checked once, when it enters memory as its type (buf_type.verify); from
+ * then on everybody trusts it.  Checksums are computed once, when a block is
+ * about to leave memory (buf_type.seal), not at every change.
+ *
+ * The cache is the only consumer of dirty metadata: a buffer may be changed
+ * only after txn_write() (journal/txn.h), and reaches its home only by a
+ * commit.  Dirty buffers and buffers somebody holds are never evicted.
+ *
+ * All calls need the volume lock unless they say otherwise.
+ */
+#ifndef IO_CACHE_H
+#define IO_CACHE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct buf;
+struct cache;
+struct device;
+struct fs;
+
+/*
+ * What a block is.  rank orders sealing and writing inside a commit, lowest
+ * first: a bitmap's checksum is kept in a group descriptor, so it is sealed
+ * before descriptors, and these before the superblock.
+ */
+struct buf_type {
+	const char *name;
+	int rank;
+	/* 0, or -EFSCORRUPTED / -EFSBADCRC (both reported by the verifier
+	 * itself through fs_corrupt()) */
+	int (*verify)(struct fs *fs, struct buf *b);
+	void (*seal)(struct fs *fs, struct buf *b);	/* NULL: no checksum */
+};
+
+enum buf_rank {
+	RANK_DATA = 0,		/* blocks written before anything points there */
+	RANK_XATTR = 10,
+	RANK_MAP = 20,		/* extent tree, indirect blocks */
+	RANK_BITMAP = 30,
+	RANK_ITABLE = 40,
+	RANK_DIR = 50,
+	RANK_DESC = 60,
+	RANK_SUPER = 70,
+};
+
+struct buf {
+	uint64_t blk;			/* physical block number */
+	uint8_t *data;			/* one block; re-read this pointer after
+					 * txn_write(), which may move it */
+	const struct buf_type *type;
+	uint32_t ino, gen;		/* owner, for types whose checksum is
+					 * seeded by it (else 0) */
+	/* the rest belongs to cache.c and txn.c */
+	struct cache *cache;
+	struct buf *hash_next;
+	struct buf *lru_prev, *lru_next;
+	struct txn_group *txn;		/* the running transaction it is dirty in */
+	struct buf *txn_next, *txn_prev;
+	unsigned refs;
+	unsigned verified:1, hot:1, fresh:1, frozen:1;
+	uint64_t handle_id;		/* last handle that saved its pre-image */
+};
+
+struct cache_stats {
+	uint64_t hits, misses, evictions;
+	size_t blocks, dirty;
+};
+
+/* BYTES bounds clean blocks; dirty ones may exceed it until they commit. */
+int cache_new(struct fs *fs, struct device *dev, unsigned blocksize,
+	      size_t bytes, struct cache **out);
+void cache_free(struct cache *c);
+
+/*
+ * The block BLK as TYPE, read and verified if it is not in memory, with a
+ * reference.  INO and GEN name the owner where TYPE wants one, else 0.
+ * -EIO, -EFSCORRUPTED, -EFSBADCRC, -ENOMEM.
+ */
+int cache_get(struct cache *c, uint64_t blk, const struct buf_type *type,
+	      uint32_t ino, uint32_t gen, struct buf **out);
+
+/*
+ * A block whose old content does not matter (just allocated): zero-filled,
+ * not read.  The caller must txn_write() it next.
+ */
+int cache_get_new(struct cache *c, uint64_t blk, const struct buf_type *type,
+		  uint32_t ino, uint32_t gen, struct buf **out);
+
+void cache_put(struct buf *b);		/* NULL is allowed */
+struct buf *cache_hold(struct buf *b);	/* one more reference */
+
+/*
+ * Forgets COUNT blocks from BLK without writing them: they were freed or
+ * discarded.  Must not be called with a reference held on any of them.
+ */
+void cache_forget(struct cache *c, uint64_t blk, uint64_t count);
+
+/* Starts reading ahead, best effort: COUNT blocks from BLK. */
+void cache_readahead(struct cache *c, uint64_t blk, unsigned count);
+
+void cache_get_stats(struct cache *c, struct cache_stats *st);
+
+#endif

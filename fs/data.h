@@ -50,7 +50,11 @@ ssize_t data_copy(struct inode *in, uint64_t off_in, struct inode *out,
 /* All of the target of a symlink, zero-terminated, into BUF of SIZE bytes;
  * its length or -errno. */
 ssize_t data_readlink(struct inode *inode, char *buf, size_t size);
-/* Stores the target of a new symlink inside T (inline, fast or one block). */
+/*
+ * Stores the target of a new symlink inside T (fast, or one block), with the
+ * volume lock.  INODE is dirty in T, its i.uid set; the map is set up here.
+ * -ENAMETOOLONG, -ENOSPC...
+ */
 int data_symlink(struct txn *t, struct inode *inode, const char *target,
 		 size_t len);
 
@@ -61,7 +65,12 @@ int data_fsync(struct inode *inode, bool datasync);
 /* bmap(2): the physical block of LBLK, 0 for a hole. */
 int data_bmap(struct inode *inode, uint64_t lblk, uint64_t *pblk);
 
-/* inline.c: small regular files live in the inode. */
-int inline_to_blocks(struct txn *t, struct inode *inode);
+/*
+ * inline.c: small regular files live in the inode.  A file becomes inline
+ * with its first write, if that fits (so nothing is to be done at creation).
+ * inline_to_blocks() moves the contents to a block, in a transaction of its
+ * own; io held exclusively, without the volume lock; FLAGS: DATA_RESERVE.
+ */
+int inline_to_blocks(struct inode *inode, unsigned flags);
 
 #endif

@@ -2,9 +2,10 @@
 /*
  * dir.h - directories: linear, hashed (htree.c) and inline.
  *
- * All of the knowledge of the directory layout is in dir.c, htree.c and
- * dirhash.c.  Names are LEN bytes, not terminated, 1..255.  All need the
- * volume lock.  The name cache is not touched here: path.c and namei.c do.
+ * All of the knowledge of the directory layout is in the files that
+ * dir_internal.h lists.  Names are LEN bytes, not terminated, 1..255.  All
+ * need the volume lock.  The name cache is not touched here: path.c and
+ * namei.c do.
  */
 #ifndef FS_DIR_H
 #define FS_DIR_H
@@ -22,7 +23,8 @@ int dir_lookup(struct inode *dir, const char *name, size_t len,
 
 /*
  * Adds an entry; MODE is the target's.  The caller knows that the name is
- * not there.  Grows the directory: a dir_index directory that outgrows its
+ * not there.  -EFSCORRUPTED if the index is damaged (lookups fall back to a
+ * scan then), -ENOKEY in encrypted directories.  Grows the directory: a dir_index directory that outgrows its
  * first block becomes hashed; hashed ones split and grow levels.  -ENOSPC,
  * -EFBIG...  Sets i_size and i_blocks, not the times.
  */
@@ -47,7 +49,9 @@ int dir_set_parent(struct txn *t, struct inode *dir, uint32_t parent);
  * dir_index that are hashed or one block long, byte positions for others;
  * always positive as int64_t.  NEXT is the cookie after this entry.  EMIT
  * returns non-zero to stop (that entry is then not consumed); dir_iterate()
- * returns that value, 0 at the end, or -errno.
+ * returns that value, 0 at the end, or -errno.  Damaged blocks and entries
+ * are reported and passed over; if nothing stops the listing before its end,
+ * the error is returned after all others have been emitted.
  */
 typedef int (*dir_emit_fn)(void *ctx, const char *name, size_t len,
 			   uint32_t ino, uint8_t type, uint64_t next);

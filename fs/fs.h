@@ -39,6 +39,8 @@ struct journal;
 struct name_cache;
 struct txn;
 
+struct orphans;
+
 enum fs_errors { FS_ERRORS_DEFAULT, FS_ERRORS_CONTINUE, FS_ERRORS_RO, FS_ERRORS_PANIC };
 
 struct fs_options {
@@ -55,6 +57,30 @@ struct fs_options {
 	size_t cache_size;		/* bytes; 0: default */
 	unsigned commit_interval;	/* seconds; 0: default (5) */
 	enum fs_errors errors;
+};
+
+/* What is to be recorded in the superblock about an error (err.c). */
+struct fs_error {
+	int64_t time;			/* seconds */
+	uint32_t ino, line;
+	uint64_t blk;
+	uint8_t code;
+	char func[32];
+};
+
+/* Errors since the last that were stored in the superblock (err.c). */
+struct fs_error_log {
+	uint32_t pending;		/* how many; not yet in the superblock */
+	bool any;			/* one or more since the mount */
+	bool told;			/* the errors= message was given */
+	int64_t burst_start;		/* of the messages counted in burst */
+	unsigned burst;
+	struct fs_error first, last;	/* of the pending ones */
+	struct {
+		uint32_t ino;
+		uint64_t blk;
+		int64_t time;
+	} recent[16];			/* messages given lately */
 };
 
 struct fs {
@@ -74,6 +100,7 @@ struct fs {
 	struct inode_table *inodes;	/* inode.c */
 	struct name_cache *names;	/* path.c */
 	struct journal *journal;	/* journal/ */
+	struct orphans *orphans;	/* orphan.c: the orphan file */
 
 	/* geometry, constant */
 	unsigned blocksize, blockbits;
@@ -87,6 +114,13 @@ struct fs {
 
 	bool rdonly;			/* no writing: asked for, or needed */
 	bool aborted;			/* no more writing: see errors= */
+	bool error_ro;			/* errors=remount-ro: no new handles; what
+					 * was changed before is still committed */
+	bool mounted;			/* the superblock says so (not VALID_FS) */
+	bool was_valid;			/* VALID_FS was set before this mount */
+	enum fs_errors errors;		/* in effect */
+	struct fs_error_log error_log;
+	int64_t last_now;		/* ns; atomic: fs_now() */
 	uint32_t next_generation;
 	void (*on_inode_freed)(void *ctx, uint32_t ino);	/* may be NULL */
 	void *on_inode_freed_ctx;
@@ -114,6 +148,7 @@ struct ext2_super_block *fs_super(struct fs *fs);
 /* The same, writable in T.  NULL on -ENOMEM. */
 struct ext2_super_block *fs_super_write(struct txn *t);
 
+/* New handles are allowed: not rdonly, aborted or error_ro. */
 bool fs_writable(const struct fs *fs);
 
 /* Feature tests, from the library's macros: ext2fs_has_feature_x(fs->e2->super). */
@@ -127,11 +162,26 @@ bool fs_writable(const struct fs *fs);
  * that callers can "return fs_corrupt(...)".  Volume lock held.
  */
 int fs_errno(errcode_t err);
-int fs_corrupt(struct fs *fs, uint32_t ino, uint64_t blk, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
+#define fs_corrupt(fs, ino, blk, ...) \
+	fs_corrupt_at(fs, __func__, __LINE__, ino, blk, __VA_ARGS__)
+int fs_corrupt_at(struct fs *fs, const char *func, unsigned line, uint32_t ino,
+		  uint64_t blk, const char *fmt, ...)
+	__attribute__((format(printf, 6, 7)));
 /* The same for an I/O error or a wrong checksum; returns ERR (negative). */
-int fs_fail(struct fs *fs, int err, uint32_t ino, uint64_t blk,
-	    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+#define fs_fail(fs, err, ino, blk, ...) \
+	fs_fail_at(fs, __func__, __LINE__, err, ino, blk, __VA_ARGS__)
+int fs_fail_at(struct fs *fs, const char *func, unsigned line, int err,
+	       uint32_t ino, uint64_t blk, const char *fmt, ...)
+	__attribute__((format(printf, 7, 8)));
+
+/*
+ * Errors are stored in the superblock by the next handle that ends well
+ * (fs_error_merge(), from inode_flush_handle()), or by fs_error_flush(),
+ * which begins one itself where there are any (also under error_ro): called
+ * without the lock by the commit timer and by fs_close().
+ */
+void fs_error_merge(struct txn *t);
+int fs_error_flush(struct fs *fs);
 
 /* Coarse real time, never before a value it returned earlier. */
 struct timespec fs_now(struct fs *fs);

@@ -59,6 +59,10 @@ struct inode {
 	/* inode.c's own */
 	struct inode *hash_next, *lru_prev, *lru_next, *dirty_next;
 	uint64_t handle_id;
+	unsigned hashed:1, on_lru:1;
+	unsigned made:1;		/* by inode_new() in the handle */
+	unsigned data_dirty:1;		/* in the handle, beyond times */
+	unsigned free_told:1;		/* on_inode_freed was called */
 	struct buf *itable;		/* its block, held from inode_dirty() to
 					 * the end of the handle */
 	/*
@@ -81,6 +85,8 @@ int inode_get(struct fs *fs, uint32_t ino, struct inode **out);
 int inode_get_any(struct fs *fs, uint32_t ino, struct inode **out);
 void inode_put(struct inode *inode);
 struct inode *inode_hold(struct inode *inode);
+/* The inode if it is in memory, else NULL; no reference. */
+struct inode *inode_peek(struct fs *fs, uint32_t ino);
 
 /* Convenience for callers outside the lock. */
 int inode_get_unlocked(struct fs *fs, uint32_t ino, struct inode **out);
@@ -95,6 +101,8 @@ int inode_new(struct txn *t, uint32_t ino, uint16_t mode, struct inode **out);
 
 /* See above.  -ENOMEM, -EIO. */
 int inode_dirty(struct txn *t, struct inode *inode);
+/* The same for a change that fdatasync need not wait for (times, links...). */
+int inode_dirty_attr(struct txn *t, struct inode *inode);
 /* Called by txn.c at the end of a handle, for its dirty inodes. */
 void inode_flush_handle(struct txn *t, bool aborted);
 

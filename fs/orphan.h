@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct ext2_super_block;
 struct fs;
 struct inode;
 struct txn;
@@ -32,5 +33,15 @@ int inode_reap(struct inode *inode);
 
 /* At mount: truncates or deletes everything on the list and in the file. */
 int orphan_recover(struct fs *fs);
+
+/*
+ * super.c's.  _open reads the orphan file, if there is one (volume lock).
+ * _finish deletes what is still on the list at unmount, open or not (no
+ * lock).  _clear_present takes ORPHAN_PRESENT out of SB if the file is empty.
+ */
+int orphan_open(struct fs *fs);
+void orphan_close(struct fs *fs);
+void orphan_finish(struct fs *fs);
+void orphan_clear_present(struct fs *fs, struct ext2_super_block *sb);
 
 #endif

@@ -19,7 +19,8 @@ struct txn;
  * By full name ("user.x"), without any lock; each change is a transaction.
  * SIZE 0 asks for the size.  ACL values are in the kernel's xattr form (version 2) here
  * and in the compact form on disk.  -ENODATA, -ERANGE, -EEXIST, -ENOSPC,
- * -EOPNOTSUPP (namespace unknown, or no ext_attr feature), -E2BIG...
+ * -EOPNOTSUPP (namespace unknown, or no ext_attr feature), -E2BIG,
+ * -EPERM (immutable; user. on what is no file or directory)...
  */
 ssize_t xattr_get(struct inode *inode, const char *name, void *buf, size_t size);
 int xattr_set(struct inode *inode, const char *name, const void *value,
@@ -35,7 +36,11 @@ int xattr_set_in(struct txn *t, struct inode *inode, int index,
 ssize_t xattr_get_in(struct inode *inode, int index, const char *name,
 		     void *buf, size_t size);
 
-/* Releases everything (deletion of the inode): block refcount, EA inodes. */
+/*
+ * Releases everything (deletion of the inode): block refcount, EA inodes.
+ * Where the volume has ea_inode it may return 1: T has no credits left, call
+ * again in a new one.
+ */
 int xattr_drop_all(struct txn *t, struct inode *inode);
 
 /* Removes security.capability; setuid and setgid as chown/write do.  Inside

@@ -64,8 +64,15 @@ struct buf {
 	struct txn_group *txn;		/* the running transaction it is dirty in */
 	struct buf *txn_next, *txn_prev;
 	unsigned refs;
-	unsigned verified:1, hot:1, fresh:1, frozen:1;
+	unsigned hot:1, listed:1;	/* which eviction list; on one */
+	unsigned was_dirty:1;		/* as last counted */
+	unsigned fresh:1;		/* by cache_get_new(), in the open handle */
+	unsigned dead:1;		/* dropped while somebody held it */
+	uint64_t birth;			/* cache clock when it came in; hot: count
+					 * of misses when last used */
 	uint64_t handle_id;		/* last handle that saved its pre-image */
+	struct commit_block *commit;	/* its place in the running commit, whose
+					 * copy may still be ->data */
 };
 
 struct cache_stats {
@@ -98,7 +105,9 @@ struct buf *cache_hold(struct buf *b);	/* one more reference */
 
 /*
  * Forgets COUNT blocks from BLK without writing them: they were freed or
- * discarded.  Must not be called with a reference held on any of them.
+ * discarded.  Must not be called with a reference held on any of them, nor
+ * for what an open handle may still have to put back: inside a transaction
+ * txn_freed() is the call, which does this when the handle ends.
  */
 void cache_forget(struct cache *c, uint64_t blk, uint64_t count);
 
@@ -106,5 +115,23 @@ void cache_forget(struct cache *c, uint64_t blk, uint64_t count);
 void cache_readahead(struct cache *c, uint64_t blk, unsigned count);
 
 void cache_get_stats(struct cache *c, struct cache_stats *st);
+
+/*
+ * For journal/ only.
+ *
+ * cache_settle(): to be called after a change of ->txn or ->commit: B may
+ * have become dirty, or evictable, and a dropped B is freed here when nobody
+ * needs it any more.  cache_drop(): forgets B at once; its memory stays until
+ * the last cache_put() and the end of the running commit.  Pages are one
+ * block, aligned for O_DIRECT.
+ */
+void cache_settle(struct buf *b);
+void cache_drop(struct buf *b);
+void *cache_page_alloc(struct cache *c);
+void cache_page_free(struct cache *c, void *page);
+size_t cache_limit(const struct cache *c);		/* in blocks */
+
+/* From txn.c: takes a dirty buffer out of the running transaction. */
+void txn_forget(struct buf *b);
 
 #endif

@@ -38,7 +38,8 @@ struct device_stats {
 
 /*
  * Opens PATH.  OFFSET and LIMIT (0: to the end) are bytes.  -errno of open64,
- * -EINVAL if it is neither a regular file nor a block device.
+ * -EINVAL if it is neither a regular file nor a block device (or OFFSET is
+ * beyond the end), -EACCES for writing on a read-only block device.
  */
 int device_open(const char *path, unsigned flags, uint64_t offset,
 		uint64_t limit, struct device **out);
@@ -56,6 +57,9 @@ int device_zero(struct device *dev, uint64_t off, uint64_t len);
 
 /* Discards (FITRIM); -EOPNOTSUPP where the source cannot, or must not. */
 int device_discard(struct device *dev, uint64_t off, uint64_t len);
+
+/* Asks the kernel to read ahead; best effort. */
+void device_readahead(struct device *dev, uint64_t off, uint64_t len);
 
 uint64_t device_size(const struct device *dev);		/* bytes */
 bool device_is_block(const struct device *dev);

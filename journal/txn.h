@@ -42,6 +42,9 @@ int journal_open(struct fs *fs);
 /* Starts and stops the commit timer thread (after daemonizing). */
 int journal_start(struct fs *fs);
 void journal_stop(struct fs *fs);
+/* Makes the thread look whether there are errors to be recorded (err.c).
+ * Volume lock. */
+void journal_wake(struct fs *fs);
 void journal_close(struct fs *fs);
 
 /*
@@ -68,12 +71,24 @@ int txn_save(struct txn *t, void *mem, size_t len);
  */
 int txn_freed(struct txn *t, uint64_t blk, uint64_t count, bool meta);
 
-/* Blocks allocated by this handle that it had freed itself, or reused. */
+/*
+ * The opposite, for blocks that this handle both allocated and freed: no
+ * durable state ever pointed at them, so they may be handed out again.
+ */
 int txn_reused(struct txn *t, uint64_t blk, uint64_t count);
 
-/* Remembers that the handle changed I: sets its sync ids at the end. */
+/* The open handle, or NULL: for who is called in any context (err.c). */
+struct txn *txn_current(struct fs *fs);
+
 struct fs *txn_fs(struct txn *t);
 uint64_t txn_id(struct txn *t);		/* of the transaction group joined */
+uint64_t txn_handle_id(struct txn *t);	/* of this handle; never 0 or reused */
+
+/*
+ * The head of inode.c's list of inodes that the handle changed (chained by
+ * inode->dirty_next); NULL at the begin, taken apart by inode_flush_handle().
+ */
+struct inode **txn_inode_list(struct txn *t);
 
 /* Credits left, in blocks: long operations stop and begin again at few. */
 unsigned txn_room(const struct txn *t);

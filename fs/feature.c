@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * feature.c - the feature policy: one table, a row per feature bit.
+ *
+ * Decides from the superblock alone whether a volume is written, only read,
+ * or refused; a bit without a row is unknown: refused if incompatible,
+ * read-only if ro_compat, ignored if compat.  Takes no lock.
+ */
+#include <endian.h>
+
+#include "fs/feature.h"
+#include "fs/fs.h"
+#include "sys/log.h"
+
+enum feature_set { COMPAT, INCOMPAT, RO_COMPAT };
+
+enum feature_policy {
+	RW,		/* no restriction */
+	RO,		/* read only; the row has the reason */
+	RECOVER,	/* the journal is dirty */
+	REFUSE,
+};
+
+static const struct feature {
+	enum feature_set set;
+	uint32_t bit;
+	enum feature_policy policy;
+	const char *name;
+	const char *why;	/* RO: "Mounting read-only because ..." */
+} features[] = {
+	{ COMPAT, EXT2_FEATURE_COMPAT_DIR_PREALLOC, RW, "dir_prealloc", NULL },
+	{ COMPAT, EXT2_FEATURE_COMPAT_IMAGIC_INODES, RW, "imagic_inodes", NULL },
+	{ COMPAT, EXT3_FEATURE_COMPAT_HAS_JOURNAL, RW, "has_journal", NULL },
+	{ COMPAT, EXT2_FEATURE_COMPAT_EXT_ATTR, RW, "ext_attr", NULL },
+	{ COMPAT, EXT2_FEATURE_COMPAT_RESIZE_INODE, RW, "resize_inode", NULL },
+	{ COMPAT, EXT2_FEATURE_COMPAT_DIR_INDEX, RW, "dir_index", NULL },
+	{ COMPAT, EXT4_FEATURE_COMPAT_SPARSE_SUPER2, RW, "sparse_super2", NULL },
+	{ COMPAT, EXT4_FEATURE_COMPAT_FAST_COMMIT, RW, "fast_commit", NULL },
+	{ COMPAT, EXT4_FEATURE_COMPAT_STABLE_INODES, RW, "stable_inodes", NULL },
+	{ COMPAT, EXT4_FEATURE_COMPAT_ORPHAN_FILE, RW, "orphan_file", NULL },
+
+	{ INCOMPAT, EXT2_FEATURE_INCOMPAT_COMPRESSION, REFUSE, "compression", NULL },
+	{ INCOMPAT, EXT2_FEATURE_INCOMPAT_FILETYPE, RW, "filetype", NULL },
+	{ INCOMPAT, EXT3_FEATURE_INCOMPAT_RECOVER, RECOVER, "needs_recovery", NULL },
+	{ INCOMPAT, EXT3_FEATURE_INCOMPAT_JOURNAL_DEV, REFUSE, "journal_dev", NULL },
+	{ INCOMPAT, EXT2_FEATURE_INCOMPAT_META_BG, RW, "meta_bg", NULL },
+	{ INCOMPAT, EXT3_FEATURE_INCOMPAT_EXTENTS, RW, "extent", NULL },
+	{ INCOMPAT, EXT4_FEATURE_INCOMPAT_64BIT, RW, "64bit", NULL },
+	{ INCOMPAT, EXT4_FEATURE_INCOMPAT_MMP, RO, "mmp", "MMP is in use" },
+	{ INCOMPAT, EXT4_FEATURE_INCOMPAT_FLEX_BG, RW, "flex_bg", NULL },
+	{ INCOMPAT, EXT4_FEATURE_INCOMPAT_EA_INODE, RW, "ea_inode", NULL },
+	{ INCOMPAT, EXT4_FEATURE_INCOMPAT_DIRDATA, REFUSE, "dirdata", NULL },
+	{ INCOMPAT, EXT4_FEATURE_INCOMPAT_CSUM_SEED, RW, "metadata_csum_seed", NULL },
+	{ INCOMPAT, EXT4_FEATURE_INCOMPAT_LARGEDIR, RW, "large_dir", NULL },
+	{ INCOMPAT, EXT4_FEATURE_INCOMPAT_INLINE_DATA, RW, "inline_data", NULL },
+	{ INCOMPAT, EXT4_FEATURE_INCOMPAT_ENCRYPT, RO, "encrypt",
+	  "encryption is not supported" },
+	{ INCOMPAT, EXT4_FEATURE_INCOMPAT_CASEFOLD, RW, "casefold", NULL },
+
+	{ RO_COMPAT, EXT2_FEATURE_RO_COMPAT_SPARSE_SUPER, RW, "sparse_super", NULL },
+	{ RO_COMPAT, EXT2_FEATURE_RO_COMPAT_LARGE_FILE, RW, "large_file", NULL },
+	{ RO_COMPAT, EXT4_FEATURE_RO_COMPAT_HUGE_FILE, RW, "huge_file", NULL },
+	{ RO_COMPAT, EXT4_FEATURE_RO_COMPAT_GDT_CSUM, RW, "uninit_bg", NULL },
+	{ RO_COMPAT, EXT4_FEATURE_RO_COMPAT_DIR_NLINK, RW, "dir_nlink", NULL },
+	{ RO_COMPAT, EXT4_FEATURE_RO_COMPAT_EXTRA_ISIZE, RW, "extra_isize", NULL },
+	{ RO_COMPAT, EXT4_FEATURE_RO_COMPAT_HAS_SNAPSHOT, RO, "snapshot",
+	  "snapshots are not supported" },
+	{ RO_COMPAT, EXT4_FEATURE_RO_COMPAT_QUOTA, RO, "quota",
+	  "quotas are not supported" },
+	{ RO_COMPAT, EXT4_FEATURE_RO_COMPAT_BIGALLOC, RW, "bigalloc", NULL },
+	{ RO_COMPAT, EXT4_FEATURE_RO_COMPAT_METADATA_CSUM, RW, "metadata_csum", NULL },
+	{ RO_COMPAT, EXT4_FEATURE_RO_COMPAT_REPLICA, RO, "replica",
+	  "replicas are not supported" },
+	{ RO_COMPAT, EXT4_FEATURE_RO_COMPAT_READONLY, RO, "read-only",
+	  "the volume is marked so" },
+	{ RO_COMPAT, EXT4_FEATURE_RO_COMPAT_PROJECT, RW, "project", NULL },
+	{ RO_COMPAT, EXT4_FEATURE_RO_COMPAT_SHARED_BLOCKS, RO, "shared_blocks",
+	  "files share blocks" },
+	{ RO_COMPAT, EXT4_FEATURE_RO_COMPAT_VERITY, RO, "verity",
+	  "verity is not supported" },
+	{ RO_COMPAT, EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT, RW, "orphan_present", NULL },
+};
+
+static const struct feature *find(enum feature_set set, uint32_t bit)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(features) / sizeof(features[0]); i++)
+		if (features[i].set == set && features[i].bit == bit)
+			return &features[i];
+	return NULL;
+}
+
+static int recover(const struct fs_options *opt, bool *rdonly)
+{
+	if (!opt->norecovery) {
+		msg_err("Journal needs recovery; running `e2fsck -E journal_only' is required.");
+		return -EUCLEAN;
+	}
+	msg_warn("Mounting read-only without recovering journal.");
+	*rdonly = true;
+	return 0;
+}
+
+static int check_unknown(enum feature_set set, unsigned nr, bool *rdonly)
+{
+	if (set == INCOMPAT) {
+		msg_err("Unsupported feature FEATURE_I%u.", nr);
+		return -EOPNOTSUPP;
+	}
+	if (set == RO_COMPAT) {
+		if (!*rdonly)
+			msg_warn("Mounting read-only because FEATURE_R%u is unknown.",
+				 nr);
+		*rdonly = true;
+	}
+	return 0;
+}
+
+static int check_bit(enum feature_set set, unsigned nr,
+		     const struct fs_options *opt, bool *rdonly)
+{
+	const struct feature *f = find(set, 1u << nr);
+
+	if (!f)
+		return check_unknown(set, nr, rdonly);
+	switch (f->policy) {
+	case RW:
+		return 0;
+	case RO:
+		if (!*rdonly)
+			msg_warn("Mounting read-only because %s.", f->why);
+		*rdonly = true;
+		return 0;
+	case RECOVER:
+		return recover(opt, rdonly);
+	case REFUSE:
+		break;
+	}
+	msg_err("Unsupported feature %s.", f->name);
+	return -EOPNOTSUPP;
+}
+
+int feature_check(const struct ext2_super_block *sb,
+		  const struct fs_options *opt, bool *rdonly)
+{
+	uint32_t words[3] = { 0, 0, 0 };
+	uint16_t state = le16toh(sb->s_state);
+	unsigned set, nr;
+	int err;
+
+	if (le32toh(sb->s_rev_level) != EXT2_GOOD_OLD_REV) {
+		words[COMPAT] = le32toh(sb->s_feature_compat);
+		words[INCOMPAT] = le32toh(sb->s_feature_incompat);
+		words[RO_COMPAT] = le32toh(sb->s_feature_ro_compat);
+	}
+	for (set = 0; set < 3; set++) {
+		for (nr = 0; nr < 32; nr++) {
+			if (!(words[set] & 1u << nr))
+				continue;
+			err = check_bit(set, nr, opt, rdonly);
+			if (err)
+				return err;
+		}
+	}
+	if (state & (EXT2_ERROR_FS | EXT4_FC_REPLAY)) {
+		msg_err("Errors detected; running e2fsck is required.");
+		if (!*rdonly)
+			return -EUCLEAN;
+	}
+	return 0;
+}

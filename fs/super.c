@@ -1,0 +1,562 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * super.c - opening and closing a volume, and its superblock.
+ *
+ * Knows the order in which the parts are set up and taken down, the mount
+ * protocol (mount count, times, EXT2_VALID_FS) and the warnings.  The policy
+ * for features is feature.c's.  libext2fs opens and checks the superblock and
+ * the descriptors, and never writes.
+ *
+ * fs_open() and fs_close() take the volume lock where they call functions
+ * that need it; nobody else knows FS then.
+ */
+#include <endian.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "fs/alloc.h"
+#include "fs/feature.h"
+#include "fs/fs.h"
+#include "fs/group.h"
+#include "fs/inode.h"
+#include "fs/orphan.h"
+#include "fs/path.h"
+#include "io/cache.h"
+#include "io/device.h"
+#include "io/iomgr.h"
+#include "journal/txn.h"
+#include "sys/log.h"
+
+#define SUPER_OFFSET	1024
+#define SUPER_SIZE	1024
+#define BUSY_TRIES	150		/* of 0.1 s: an earlier server may
+					 * still be writing back */
+#define NAME_ENTRIES	(128 * 1024)
+#define MIN_CACHE	(1024 * 1024)
+#define MAX_CACHE	(32 * 1024 * 1024)
+
+static struct ext2_super_block *super_of(struct fs *fs, struct buf *b)
+{
+	return (struct ext2_super_block *)
+		(b->data + SUPER_OFFSET % fs->blocksize);
+}
+
+/* libext2fs has checked the very same bytes. */
+static int super_verify(struct fs *fs, struct buf *b)
+{
+	(void)fs, (void)b;
+	return 0;
+}
+
+static void super_seal(struct fs *fs, struct buf *b)
+{
+	struct ext2_super_block *sb = super_of(fs, b);
+	int64_t now = fs_now(fs).tv_sec;
+
+	sb->s_wtime = htole32(now);
+	sb->s_wtime_hi = now >> 32;
+	if (fs->csum)
+		sb->s_checksum = htole32(ext2fs_crc32c_le(~0U, (uint8_t *)sb,
+				offsetof(struct ext2_super_block, s_checksum)));
+}
+
+static const struct buf_type super_type = {
+	"superblock", RANK_SUPER, super_verify, super_seal
+};
+
+struct ext2_super_block *fs_super(struct fs *fs)
+{
+	return super_of(fs, fs->super_buf);
+}
+
+struct ext2_super_block *fs_super_write(struct txn *t)
+{
+	struct fs *fs = txn_fs(t);
+
+	if (txn_write(t, fs->super_buf))
+		return NULL;
+	return fs_super(fs);
+}
+
+bool fs_writable(const struct fs *fs)
+{
+	return !fs->rdonly && !fs->aborted && !fs->error_ro;
+}
+
+struct timespec fs_now(struct fs *fs)
+{
+	struct timespec ts;
+	int64_t now, last;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &ts);
+	now = (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+	last = __atomic_load_n(&fs->last_now, __ATOMIC_RELAXED);
+	do {
+		if (now <= last) {
+			now = last;
+			break;
+		}
+	} while (!__atomic_compare_exchange_n(&fs->last_now, &last, now, true,
+					__ATOMIC_RELAXED, __ATOMIC_RELAXED));
+	ts.tv_sec = now / 1000000000;
+	ts.tv_nsec = now % 1000000000;
+	return ts;
+}
+
+static int open_source(struct fs *fs)
+{
+	unsigned flags = DEVICE_EXCL, tries = 0;
+	int err;
+
+	if (fs->opt.ro)
+		flags |= DEVICE_RDONLY;
+	if (fs->opt.directio)
+		flags |= DEVICE_DIRECT;
+	for (;;) {
+		err = device_open(fs->opt.source, flags, fs->opt.offset,
+				  fs->opt.limit, &fs->dev);
+		if (err == -EBUSY && tries++ < BUSY_TRIES) {
+			usleep(100000);
+			continue;
+		}
+		if (!(flags & DEVICE_RDONLY) &&
+		    (err == -EACCES || err == -EPERM || err == -EROFS)) {
+			msg_warn("WARNING: source write-protected, mounted read-only.");
+			flags |= DEVICE_RDONLY;
+			fs->rdonly = true;
+			continue;
+		}
+		if (err)
+			msg_err("%s: %s", fs->opt.source, strerror(-err));
+		return err;
+	}
+}
+
+/* Two servers on one image would destroy it; where flock() does not work we
+ * have to trust the user. */
+static int lock_source(struct fs *fs)
+{
+	int op = (fs->rdonly ? LOCK_SH : LOCK_EX) | LOCK_NB;
+	unsigned tries = 0;
+
+	if (device_is_block(fs->dev))
+		return 0;		/* O_EXCL does it */
+	while (flock(device_fd(fs->dev), op)) {
+		if (errno == EINTR)
+			continue;
+		if (errno != EWOULDBLOCK)
+			return 0;
+		if (tries++ >= BUSY_TRIES) {
+			msg_err("Could not lock filesystem image: %s",
+				strerror(EBUSY));
+			return -EBUSY;
+		}
+		usleep(100000);
+	}
+	return 0;
+}
+
+/* The policy needs no more than the raw superblock. */
+static int check_features(struct fs *fs)
+{
+	struct ext2_super_block sb;
+	int err;
+
+	_Static_assert(sizeof(sb) == SUPER_SIZE, "size of the superblock");
+	err = device_read(fs->dev, &sb, sizeof(sb), SUPER_OFFSET);
+	if (err || le16toh(sb.s_magic) != EXT2_SUPER_MAGIC)
+		return 0;		/* the library will say what is wrong */
+	return feature_check(&sb, &fs->opt, &fs->rdonly);
+}
+
+static int open_library(struct fs *fs)
+{
+	errcode_t ret;
+
+	initialize_ext2_error_table();
+	ret = ext2fs_open2(fs->opt.source, NULL,
+			   EXT2_FLAG_64BITS | EXT2_FLAG_SKIP_MMP, 0, 0,
+			   iomgr_for(fs->dev), &fs->e2);
+	if (!ret)
+		return 0;
+	fs->e2 = NULL;
+	msg_err("%s.", error_message(ret));
+	msg_err("Please run e2fsck -fy %s.", fs->opt.source);
+	return fs_errno(ret);
+}
+
+static int bad_geometry(struct fs *fs, const char *what)
+{
+	msg_err("Bad geometry: %s.", what);
+	msg_err("Please run e2fsck -fy %s.", fs->opt.source);
+	return -EFSCORRUPTED;
+}
+
+static int set_geometry(struct fs *fs)
+{
+	struct ext2_super_block *sb = fs->e2->super;
+
+	fs->blocksize = fs->e2->blocksize;
+	fs->blockbits = EXT2_BLOCK_SIZE_BITS(sb);
+	fs->clusterbits = fs->e2->cluster_ratio_bits;
+	fs->cluster_ratio = 1U << fs->clusterbits;
+	fs->inode_size = EXT2_INODE_SIZE(sb);
+	fs->group_count = fs->e2->group_desc_count;
+	fs->blocks_count = ext2fs_blocks_count(sb);
+	fs->first_data_block = sb->s_first_data_block;
+	fs->csum_seed = fs->e2->csum_seed;
+	fs->csum = ext2fs_has_feature_metadata_csum(sb);
+
+	if (fs->blocks_count <= fs->first_data_block)
+		return bad_geometry(fs, "no blocks");
+	if (fs->blocks_count > UINT64_MAX >> (fs->blockbits + 1))
+		return bad_geometry(fs, "too many blocks");
+	if (!sb->s_blocks_per_group || !sb->s_inodes_per_group ||
+	    sb->s_inodes_per_group > fs->blocksize * 8 ||
+	    sb->s_blocks_per_group >> fs->clusterbits > fs->blocksize * 8)
+		return bad_geometry(fs, "a group exceeds its bitmaps");
+	if ((uint64_t)fs->group_count * sb->s_inodes_per_group !=
+	    sb->s_inodes_count)
+		return bad_geometry(fs, "number of inodes");
+	if (EXT2_FIRST_INO(sb) < EXT2_GOOD_OLD_FIRST_INO ||
+	    EXT2_FIRST_INO(sb) > sb->s_inodes_count)
+		return bad_geometry(fs, "first inode");
+	if (fs->blocks_count << fs->blockbits > device_size(fs->dev)) {
+		msg_err("The filesystem is larger than its source.");
+		if (!fs->rdonly)
+			return bad_geometry(fs, "number of blocks");
+	}
+	return 0;
+}
+
+static size_t cache_bytes(const struct fs *fs)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+	uint64_t bytes = MAX_CACHE;
+
+	if (fs->opt.cache_size)
+		return fs->opt.cache_size;
+	if (pages > 0 && size > 0 && (uint64_t)pages * size / 20 < bytes)
+		bytes = (uint64_t)pages * size / 20;
+	return bytes < MIN_CACHE ? MIN_CACHE : bytes;
+}
+
+static int set_errors(struct fs *fs)
+{
+	fs->errors = fs->opt.errors;
+	if (fs->errors != FS_ERRORS_DEFAULT)
+		return 0;
+	switch (fs->e2->super->s_errors) {
+	case EXT2_ERRORS_RO:
+		fs->errors = FS_ERRORS_RO;
+		break;
+	case EXT2_ERRORS_PANIC:
+		fs->errors = FS_ERRORS_PANIC;
+		break;
+	default:
+		fs->errors = FS_ERRORS_CONTINUE;
+	}
+	return 0;
+}
+
+/* Everything that lives in memory. */
+static int open_parts(struct fs *fs)
+{
+	int err;
+
+	err = cache_new(fs, fs->dev, fs->blocksize, cache_bytes(fs),
+			&fs->cache);
+	if (err)
+		return err;
+	err = cache_get(fs->cache, SUPER_OFFSET / fs->blocksize, &super_type,
+			0, 0, &fs->super_buf);
+	if (err)
+		return err;
+	err = journal_open(fs);
+	if (err)
+		return err;
+	fs->groups = groups_new(fs);
+	fs->inodes = inode_table_new(fs);
+	fs->names = name_cache_new(fs, NAME_ENTRIES);
+	if (!fs->groups || !fs->inodes || !fs->names)
+		return -ENOMEM;
+	if (getrandom(&fs->next_generation, sizeof(fs->next_generation),
+		      GRND_NONBLOCK) != sizeof(fs->next_generation))
+		fs->next_generation = time(NULL);
+	return 0;
+}
+
+static int check_root(struct fs *fs)
+{
+	struct inode *root;
+	int err;
+
+	err = inode_get(fs, EXT2_ROOT_INO, &root);
+	if (err) {
+		msg_err("Cannot read the root inode: %s.", strerror(-err));
+		return err;
+	}
+	if (!S_ISDIR(root->i.mode))
+		err = fs_corrupt(fs, EXT2_ROOT_INO, 0,
+				 "the root is not a directory");
+	inode_put(root);
+	return err;
+}
+
+/* Blocks that hold no files, as the kernel subtracts them in statfs. */
+static void set_overhead(struct fs *fs)
+{
+	struct ext2_super_block *sb = fs->e2->super;
+	struct inode *journal;
+
+	if (sb->s_overhead_clusters &&
+	    sb->s_overhead_clusters <= fs->blocks_count >> fs->clusterbits) {
+		fs->overhead = (uint64_t)sb->s_overhead_clusters
+			       << fs->clusterbits;
+		return;
+	}
+	fs->overhead = groups_overhead(fs);
+	if (ext2fs_has_feature_journal(sb) && sb->s_journal_inum &&
+	    !inode_get_any(fs, sb->s_journal_inum, &journal)) {
+		fs->overhead += journal->i.size >> fs->blockbits;
+		inode_put(journal);
+	}
+	if (fs->overhead > fs->blocks_count)
+		fs->overhead = fs->blocks_count;
+}
+
+static void warn_state(struct fs *fs)
+{
+	struct ext2_super_block *sb = fs_super(fs);
+	int64_t now = fs_now(fs).tv_sec;
+	int64_t checked = le32toh(sb->s_lastcheck) |
+			  (int64_t)sb->s_lastcheck_hi << 32;
+	int16_t max = le16toh(sb->s_max_mnt_count);
+
+	if (!(le16toh(sb->s_state) & EXT2_VALID_FS))
+		msg_warn("Warning: Mounting unchecked fs, running e2fsck is recommended.");
+	if (max > 0 && le16toh(sb->s_mnt_count) >= max)
+		msg_warn("Warning: Maximal mount count reached, running e2fsck is recommended.");
+	if (sb->s_checkinterval &&
+	    checked + le32toh(sb->s_checkinterval) <= now)
+		msg_warn("Warning: Check time reached; running e2fsck is recommended.");
+	if (sb->s_last_orphan && fs->rdonly)
+		msg_warn("Orphans detected; running e2fsck is recommended.");
+}
+
+/*
+ * The kernel brings the superblock's counts up to date at an unmount only:
+ * after a crash the descriptors are right.
+ */
+static void set_counts(struct fs *fs, struct ext2_super_block *sb)
+{
+	uint64_t blocks;
+	uint32_t inodes;
+
+	groups_totals(fs, &blocks, &inodes);
+	sb->s_free_blocks_count = htole32((uint32_t)blocks);
+	if (ext2fs_has_feature_64bit(fs->e2->super))
+		sb->s_free_blocks_hi = htole32(blocks >> 32);
+	sb->s_free_inodes_count = htole32(inodes);
+}
+
+/* Says on disk that the volume is mounted. */
+static int mount_super(struct fs *fs)
+{
+	int64_t now = fs_now(fs).tv_sec;
+	struct ext2_super_block *sb;
+	struct txn *t;
+	int err;
+
+	fs_lock(fs);
+	err = txn_begin(fs, TXN_SUPER, &t);
+	if (err)
+		goto out;
+	sb = fs_super_write(t);
+	if (!sb) {
+		err = txn_stop(t, -ENOMEM);
+		goto out;
+	}
+	fs->was_valid = le16toh(sb->s_state) & EXT2_VALID_FS;
+	sb->s_mnt_count = htole16(le16toh(sb->s_mnt_count) + 1);
+	sb->s_mtime = htole32(now);
+	sb->s_mtime_hi = now >> 32;
+	sb->s_state &= htole16(~EXT2_VALID_FS);
+	set_counts(fs, sb);
+	txn_end(t);
+out:
+	fs_unlock(fs);
+	if (!err)
+		err = txn_sync(fs, 0);
+	if (err)
+		msg_err("Cannot write the superblock: %s.", strerror(-err));
+	else
+		fs->mounted = true;
+	return err;
+}
+
+static void fs_free(struct fs *fs)
+{
+	if (fs->names)
+		name_cache_free(fs->names);
+	orphan_close(fs);
+	if (fs->inodes)
+		inode_table_free(fs->inodes);
+	if (fs->journal)
+		journal_close(fs);
+	if (fs->groups)
+		groups_free(fs->groups);
+	cache_put(fs->super_buf);
+	if (fs->cache)
+		cache_free(fs->cache);
+	if (fs->e2) {
+		fs->e2->flags &= ~(EXT2_FLAG_DIRTY | EXT2_FLAG_CHANGED |
+				   EXT2_FLAG_IB_DIRTY | EXT2_FLAG_BB_DIRTY |
+				   EXT2_FLAG_RW);
+		ext2fs_free(fs->e2);
+	}
+	if (fs->dev)
+		device_close(fs->dev);
+	pthread_mutex_destroy(&fs->lock);
+	free(fs);
+}
+
+static int open_volume(struct fs *fs)
+{
+	int err;
+
+	err = open_source(fs);
+	if (!err)
+		err = lock_source(fs);
+	if (!err)
+		err = check_features(fs);
+	if (!err)
+		err = open_library(fs);
+	if (!err)
+		err = set_geometry(fs);
+	if (!err)
+		err = set_errors(fs);
+	if (err)
+		return err;
+
+	fs_lock(fs);
+	err = open_parts(fs);
+	if (!err)
+		err = groups_check(fs);
+	if (!err)
+		err = check_root(fs);
+	if (!err) {
+		set_overhead(fs);
+		warn_state(fs);
+		if (fs->rdonly)		/* never to be written */
+			set_counts(fs, fs_super(fs));
+		err = orphan_open(fs);
+	}
+	fs_unlock(fs);
+	return err;
+}
+
+int fs_open(const struct fs_options *opt, struct fs **out)
+{
+	struct fs *fs;
+	int err;
+
+	fs = calloc(1, sizeof(*fs));
+	if (!fs)
+		return -ENOMEM;
+	fs->opt = *opt;
+	fs->rdonly = opt->ro;
+	pthread_mutex_init(&fs->lock, NULL);
+
+	err = open_volume(fs);
+	if (!err && !fs->rdonly)
+		err = mount_super(fs);
+	if (!err && !fs->rdonly)
+		err = orphan_recover(fs);
+	if (err) {
+		fs_free(fs);
+		return err;
+	}
+	*out = fs;
+	return 0;
+}
+
+int fs_start(struct fs *fs)
+{
+	return journal_start(fs);
+}
+
+/* The last handle: clean again, if it was clean and nothing was found. */
+static int unmount_super(struct fs *fs)
+{
+	struct ext2_super_block *sb;
+	struct txn *t;
+	int err;
+
+	fs_lock(fs);
+	err = txn_begin(fs, TXN_SUPER, &t);
+	if (!err) {
+		sb = fs_super_write(t);
+		if (sb) {
+			orphan_clear_present(fs, sb);
+			if (fs->was_valid)
+				sb->s_state |= htole16(EXT2_VALID_FS);
+		}
+		err = txn_stop(t, sb ? 0 : -ENOMEM);
+	}
+	fs_unlock(fs);
+	return err ? err : txn_sync(fs, 0);
+}
+
+static int unmount(struct fs *fs)
+{
+	int err;
+
+	err = fs_error_flush(fs);
+	if (fs_writable(fs))
+		orphan_finish(fs);
+	/* all but the superblock first: clean must be the last thing said */
+	if (!err)
+		err = txn_sync(fs, 0);
+	if (!err && fs_writable(fs))
+		err = unmount_super(fs);
+	fs->mounted = false;
+	if (err)
+		msg_err("while closing fs: %s", strerror(-err));
+	return err;
+}
+
+int fs_close(struct fs *fs)
+{
+	int err = 0;
+
+	journal_stop(fs);
+	if (fs->mounted && !fs->aborted)
+		err = unmount(fs);
+	else if (fs->mounted)
+		err = -EIO;
+	fs_free(fs);
+	return err;
+}
+
+bool fs_retry_nospc(struct fs *fs, int err, unsigned *tries)
+{
+	bool pending;
+	uint64_t id;
+
+	if (err != -ENOSPC || (*tries)++ >= 2)
+		return false;
+	fs_lock(fs);
+	pending = txn_frozen_total(fs) || inodes_frozen(fs);
+	id = txn_running(fs);
+	fs_unlock(fs);
+	if (!pending || txn_sync(fs, 0))
+		return false;
+	fs_lock(fs);
+	inodes_thaw(fs, id);
+	fs_unlock(fs);
+	return true;
+}

@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * txn.c - handles: joining the running transaction, and taking it all back.
+ *
+ * Knows what a handle changed (an undo list: pre-images of buffers, saved
+ * memory, freed blocks), which buffers are dirty and which freed blocks wait
+ * for durability.  Does no I/O and does not know how a transaction gets to
+ * disk: commit.c does.
+ *
+ * Everything is under the volume lock, held from txn_begin() to txn_end().
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "fs/fs.h"
+#include "fs/inode.h"
+#include "io/cache.h"
+#include "journal/txn_internal.h"
+#include "sys/log.h"
+
+/* Worst case of blocks that one handle of this kind makes writable. */
+static const struct {
+	const char *name;
+	unsigned credits;
+} kinds[TXN_KINDS] = {
+	[TXN_ATTR]	= { "attr", 8 },
+	[TXN_XATTR]	= { "xattr", 32 },
+	[TXN_CREATE]	= { "create", 96 },
+	[TXN_LINK]	= { "link", 64 },
+	[TXN_UNLINK]	= { "unlink", 96 },
+	[TXN_RENAME]	= { "rename", 192 },
+	[TXN_WRITE]	= { "write", 256 },
+	[TXN_TRUNCATE]	= { "truncate", 512 },
+	[TXN_ORPHAN]	= { "orphan", 16 },
+	[TXN_SUPER]	= { "super", 4 },
+};
+
+enum undo_kind { UNDO_BUF, UNDO_MEM, UNDO_FREED, UNDO_REUSED };
+
+struct undo {
+	struct undo *next;
+	enum undo_kind kind;
+	union {
+		struct {
+			struct buf *buf;	/* with a reference */
+			void *image;		/* page; NULL: buf was fresh */
+			bool joined;		/* by this handle */
+			bool moved;		/* image is the commit's */
+		};
+		struct {
+			void *mem;
+			size_t len;
+			uint8_t *saved;
+		};
+		struct {
+			uint64_t blk, count;
+			bool meta;
+		};
+	};
+};
+
+/* --- memory that lives as long as a handle --- */
+
+#define ARENA_CHUNK	(16 * 1024)
+
+struct arena_chunk {
+	struct arena_chunk *next;
+	size_t size, used;
+	uint64_t bytes[];
+};
+
+static void *arena_alloc(struct txn *t, size_t len)
+{
+	struct arena_chunk *c = t->arena;
+	size_t size = ARENA_CHUNK;
+	void *p;
+
+	len = (len + 7) & ~(size_t)7;
+	if (!c || c->size - c->used < len) {
+		if (len > size)
+			size = len;
+		c = malloc(sizeof(*c) + size);
+		if (!c)
+			return NULL;
+		c->size = size;
+		c->used = 0;
+		c->next = t->arena;
+		t->arena = c;
+	}
+	p = (uint8_t *)c->bytes + c->used;
+	c->used += len;
+	return p;
+}
+
+/* Keeps the oldest chunk for the next handle. */
+static void arena_reset(struct txn *t)
+{
+	struct arena_chunk *c;
+
+	while ((c = t->arena) && c->next) {
+		t->arena = c->next;
+		free(c);
+	}
+	if (c)
+		c->used = 0;
+}
+
+void handle_free(struct txn *t)
+{
+	arena_reset(t);
+	free(t->arena);
+	t->arena = NULL;
+}
+
+static struct undo *undo_new(struct txn *t, enum undo_kind kind)
+{
+	struct undo *u = arena_alloc(t, sizeof(*u));
+
+	if (!u)
+		return NULL;
+	memset(u, 0, sizeof(*u));
+	u->kind = kind;
+	return u;
+}
+
+static void undo_push(struct txn *t, struct undo *u)
+{
+	u->next = t->undo;
+	t->undo = u;
+}
+
+/* --- groups --- */
+
+uint64_t journal_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
+}
+
+void group_link(struct txn_group *g, struct buf *b)
+{
+	if (!g->count++)
+		g->born_ms = journal_now_ms();
+	b->txn = g;
+	b->txn_prev = NULL;
+	b->txn_next = g->bufs;
+	if (g->bufs)
+		g->bufs->txn_prev = b;
+	g->bufs = b;
+}
+
+void group_unlink(struct txn_group *g, struct buf *b)
+{
+	if (b->txn_prev)
+		b->txn_prev->txn_next = b->txn_next;
+	else
+		g->bufs = b->txn_next;
+	if (b->txn_next)
+		b->txn_next->txn_prev = b->txn_prev;
+	b->txn = NULL;
+	b->txn_next = b->txn_prev = NULL;
+	g->count--;
+}
+
+void txn_forget(struct buf *b)
+{
+	group_unlink(b->txn, b);
+}
+
+/* Room for one block more in the commit's array. */
+static int group_reserve(struct txn_group *g)
+{
+	struct commit_block *blocks;
+	size_t room;
+
+	if (g->count < g->room)
+		return 0;
+	room = g->room ? g->room * 2 : 256;
+	blocks = realloc(g->blocks, room * sizeof(*blocks));
+	if (!blocks)
+		return -ENOMEM;
+	g->blocks = blocks;
+	g->room = room;
+	return 0;
+}
+
+/* --- begin --- */
+
+/* Waits, or sees to it, that the running group has room for a handle. */
+static void make_room(struct journal *j)
+{
+	size_t want = j->threaded ? j->hard : j->soft;
+
+	while (j->running->count >= want)
+		if (journal_commit(j))
+			return;
+	if (j->running->count >= j->soft && !j->committing)
+		pthread_cond_signal(&j->wake);
+}
+
+int txn_begin(struct fs *fs, enum txn_kind kind, struct txn **out)
+{
+	struct journal *j = fs->journal;
+	struct txn *t = &j->handle;
+
+	if (fs->rdonly || fs->aborted || fs->error_ro)
+		return -EROFS;
+	assert(!j->open);
+	if (j->running->count >= j->soft)
+		make_room(j);
+	if (fs->rdonly || fs->aborted || fs->error_ro)
+		return -EROFS;
+	j->open = true;
+	t->fs = fs;
+	t->group = j->running;
+	t->id = ++j->last_handle;
+	t->kind = kind;
+	t->used = 0;
+	t->undo = NULL;
+	t->inodes = NULL;
+	*out = t;
+	return 0;
+}
+
+/* --- changing things --- */
+
+/*
+ * The pre-image of B in U.  If the running commit writes from B's page, that
+ * page is the pre-image, and B gets a new one.
+ */
+static int save_image(struct txn *t, struct buf *b, struct undo *u)
+{
+	size_t size = t->fs->blocksize;
+	void *page;
+
+	if (b->fresh && !b->txn)
+		return 0;
+	page = cache_page_alloc(b->cache);
+	if (!page)
+		return -ENOMEM;
+	memcpy(page, b->data, size);
+	if (b->commit && !b->commit->copied) {
+		u->image = b->data;
+		u->moved = true;
+		b->commit->copied = true;
+		b->data = page;
+	} else {
+		u->image = page;
+	}
+	return 0;
+}
+
+int txn_write(struct txn *t, struct buf *b)
+{
+	struct undo *u;
+	int err;
+
+	assert(b->refs);
+	if (b->handle_id == t->id)
+		return 0;
+	if (b->dead)
+		return fs_corrupt(t->fs, b->ino, b->blk,
+				  "%s was freed while in use", b->type->name);
+	if (!b->txn) {
+		err = group_reserve(t->group);
+		if (err)
+			return err;
+	}
+	u = undo_new(t, UNDO_BUF);
+	if (!u)
+		return -ENOMEM;
+	err = save_image(t, b, u);
+	if (err)
+		return err;
+	u->buf = cache_hold(b);
+	if (!b->txn) {
+		u->joined = true;
+		group_link(t->group, b);
+		cache_settle(b);
+	}
+	b->handle_id = t->id;
+	t->used++;
+	undo_push(t, u);
+	return 0;
+}
+
+int txn_save(struct txn *t, void *mem, size_t len)
+{
+	struct undo *u = undo_new(t, UNDO_MEM);
+
+	if (!u)
+		return -ENOMEM;
+	u->saved = arena_alloc(t, len);
+	if (!u->saved)
+		return -ENOMEM;
+	memcpy(u->saved, mem, len);
+	u->mem = mem;
+	u->len = len;
+	undo_push(t, u);
+	return 0;
+}
+
+int txn_freed(struct txn *t, uint64_t blk, uint64_t count, bool meta)
+{
+	struct undo *u = undo_new(t, UNDO_FREED);
+
+	if (!u || range_add(&t->group->frozen, blk, count))
+		return -ENOMEM;
+	u->blk = blk;
+	u->count = count;
+	u->meta = meta;
+	undo_push(t, u);
+	return 0;
+}
+
+int txn_reused(struct txn *t, uint64_t blk, uint64_t count)
+{
+	struct undo *u = undo_new(t, UNDO_REUSED);
+
+	if (!u || range_remove(&t->group->frozen, blk, count))
+		return -ENOMEM;
+	u->blk = blk;
+	u->count = count;
+	undo_push(t, u);
+	return 0;
+}
+
+/* --- end --- */
+
+/* Those of the freed blocks that stayed free leave the cache. */
+static void forget_freed(struct txn *t, uint64_t blk, uint64_t count)
+{
+	uint64_t end = blk + count, start, len;
+
+	while (blk < end && range_next(&t->group->frozen, blk, &start, &len)) {
+		if (start >= end)
+			break;
+		if (start < blk) {
+			len -= blk - start;
+			start = blk;
+		}
+		if (len > end - start)
+			len = end - start;
+		cache_forget(t->fs->cache, start, len);
+		blk = start + len;
+	}
+}
+
+static void close_handle(struct txn *t)
+{
+	struct journal *j = t->fs->journal;
+
+	arena_reset(t);
+	t->undo = NULL;
+	j->open = false;
+	if (!t->used)
+		return;
+	j->last_end_ms = journal_now_ms();
+	if (j->asleep) {
+		j->asleep = false;
+		pthread_cond_signal(&j->wake);
+	}
+}
+
+void txn_end(struct txn *t)
+{
+	struct undo *u;
+
+	inode_flush_handle(t, false);
+	for (u = t->undo; u; u = u->next) {
+		if (u->kind != UNDO_BUF)
+			continue;
+		u->buf->fresh = 0;
+		if (!u->moved)
+			cache_page_free(u->buf->cache, u->image);
+		cache_put(u->buf);
+	}
+	for (u = t->undo; u; u = u->next)
+		if (u->kind == UNDO_FREED)
+			forget_freed(t, u->blk, u->count);
+	if (t->used > kinds[t->kind].credits)
+		msg_debug("a handle for %s used %u blocks, not %u",
+			  kinds[t->kind].name, t->used,
+			  kinds[t->kind].credits);
+	close_handle(t);
+}
+
+/* Puts back one buffer, and drops it from memory if it was new. */
+static void undo_buf(struct txn *t, struct undo *u)
+{
+	struct buf *b = u->buf;
+
+	if (u->moved) {
+		cache_page_free(b->cache, b->data);
+		b->data = u->image;
+		b->commit->copied = false;
+	} else if (u->image) {
+		memcpy(b->data, u->image, t->fs->blocksize);
+		cache_page_free(b->cache, u->image);
+	}
+	b->handle_id = 0;
+	if (b->dead) {
+		cache_put(b);
+		return;
+	}
+	if (!u->image) {
+		cache_drop(b);
+	} else if (u->joined) {
+		group_unlink(t->group, b);
+		cache_settle(b);
+	}
+	cache_put(b);
+}
+
+void txn_abort(struct txn *t)
+{
+	struct undo *u;
+
+	for (u = t->undo; u; u = u->next) {
+		switch (u->kind) {
+		case UNDO_BUF:
+			undo_buf(t, u);
+			break;
+		case UNDO_MEM:
+			memcpy(u->mem, u->saved, u->len);
+			break;
+		case UNDO_FREED:
+			/* without memory they stay frozen: harmless */
+			range_remove(&t->group->frozen, u->blk, u->count);
+			break;
+		case UNDO_REUSED:
+			range_add(&t->group->frozen, u->blk, u->count);
+			break;
+		}
+	}
+	inode_flush_handle(t, true);
+	close_handle(t);
+}
+
+int txn_stop(struct txn *t, int err)
+{
+	if (err)
+		txn_abort(t);
+	else
+		txn_end(t);
+	return err;
+}
+
+/* --- questions --- */
+
+struct txn *txn_current(struct fs *fs)
+{
+	struct journal *j = fs->journal;
+
+	return j && j->open ? &j->handle : NULL;
+}
+
+struct fs *txn_fs(struct txn *t)
+{
+	return t->fs;
+}
+
+uint64_t txn_id(struct txn *t)
+{
+	return t->group->id;
+}
+
+uint64_t txn_handle_id(struct txn *t)
+{
+	return t->id;
+}
+
+struct inode **txn_inode_list(struct txn *t)
+{
+	return &t->inodes;
+}
+
+unsigned txn_room(const struct txn *t)
+{
+	unsigned credits = kinds[t->kind].credits;
+
+	return t->used < credits ? credits - t->used : 0;
+}
+
+uint64_t txn_running(struct fs *fs)
+{
+	return fs->journal->running->id;
+}
+
+uint64_t txn_frozen(struct fs *fs, uint64_t blk, uint64_t count, uint64_t *skip)
+{
+	struct journal *j = fs->journal;
+	uint64_t start, len;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		if (!range_next(&j->groups[i].frozen, blk, &start, &len))
+			continue;
+		if (start <= blk) {
+			*skip = start + len - blk;
+			return 0;
+		}
+		if (start - blk < count)
+			count = start - blk;
+	}
+	return count;
+}
+
+uint64_t txn_frozen_total(struct fs *fs)
+{
+	struct journal *j = fs->journal;
+
+	return j->groups[0].frozen.total + j->groups[1].frozen.total;
+}

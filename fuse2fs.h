@@ -36,6 +36,7 @@ struct server {
 	struct nodes *nodes;
 	struct wire *wire;
 	struct handle *handles;	/* all open ones; volume lock */
+	bool writeback;		/* the kernel keeps dirty pages, and times */
 	double negative_timeout;	/* seconds, of entries that do not exist */
 	void (*on_live)(struct server *srv);	/* INIT has been answered */
 	int ready_fd;		/* tells the parent; -1: nobody waits */

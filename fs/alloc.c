@@ -304,8 +304,6 @@ static int change_bits(struct txn *t, const struct inode *inode, uint32_t g,
 	int64_t blocks = (uint64_t)count << fs->clusterbits;
 	int err;
 
-	if (grp->bad_blocks)
-		return -EFSCORRUPTED;
 	err = group_write(t, g, &desc);
 	if (err)
 		return err;

@@ -84,16 +84,27 @@ static bool is_flush(unsigned valid)
 	return valid == (ATTR_MTIME | ATTR_CTIME);
 }
 
+/*
+ * Does it set other times than the present?  With the writeback cache the
+ * kernel sends the present mtime as a time of its own, along with ctime.
+ */
+static bool sets_times(unsigned valid)
+{
+	if ((valid & ATTR_ATIME) && !(valid & ATTR_ATIME_NOW))
+		return true;
+	return (valid & (ATTR_MTIME | ATTR_MTIME_NOW | ATTR_CTIME)) == ATTR_MTIME;
+}
+
 static int check_flags(const struct inode *inode, unsigned valid)
 {
-	unsigned bad = ATTR_MODE | ATTR_UID | ATTR_GID | ATTR_SIZE |
-		       ATTR_ATIME | ATTR_MTIME;
+	unsigned bad = ATTR_MODE | ATTR_UID | ATTR_GID | ATTR_SIZE;
 
 	if (is_flush(valid))
 		return 0;
 	if (inode->i.flags & EXT2_IMMUTABLE_FL)
 		return -EPERM;
-	if ((inode->i.flags & EXT2_APPEND_FL) && (valid & bad))
+	if ((inode->i.flags & EXT2_APPEND_FL) &&
+	    ((valid & bad) || sets_times(valid)))
 		return -EPERM;
 	return 0;
 }

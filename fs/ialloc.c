@@ -389,8 +389,6 @@ static int change_bit(struct txn *t, uint32_t g, uint32_t bit, bool set,
 	struct buf *desc, *b;
 	int err;
 
-	if (grp->bad_inodes)
-		return -EFSCORRUPTED;
 	err = group_write(t, g, &desc);
 	if (err)
 		return err;

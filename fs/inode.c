@@ -205,6 +205,18 @@ void inode_put(struct inode *inode)
 	lru_add(inode->fs->inodes, inode);
 }
 
+/* A stream of readers must not keep a writer waiting for ever. */
+static void init_io_lock(pthread_rwlock_t *lock)
+{
+	pthread_rwlockattr_t attr;
+
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(&attr,
+		PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(lock, &attr);
+	pthread_rwlockattr_destroy(&attr);
+}
+
 /* A struct inode for INO with a reference, not yet in the hash. */
 static struct inode *inode_make(struct fs *fs, uint32_t ino)
 {
@@ -214,7 +226,7 @@ static struct inode *inode_make(struct fs *fs, uint32_t ino)
 	inode = calloc(1, sizeof(*inode) + fs->inode_size);
 	if (!inode)
 		return NULL;
-	pthread_rwlock_init(&inode->io, NULL);
+	init_io_lock(&inode->io);
 	inode->fs = fs;
 	inode->ino = ino;
 	inode->refs = 1;
@@ -392,8 +404,10 @@ int inode_new(struct txn *t, uint32_t ino, uint16_t mode, struct inode **out)
 	inode->made = 1;
 	err = inode_dirty(t, inode);
 	if (err) {
+		/* not freed yet: the abort may still put its memory back */
 		unhash(fs->inodes, inode);
-		inode_discard(inode);
+		inode->made = 0;
+		inode_put(inode);
 		return err;
 	}
 	inode->i.mode = mode;
@@ -415,6 +429,9 @@ int inode_dirty_attr(struct txn *t, struct inode *inode)
 
 	if (inode->handle_id == txn_handle_id(t))
 		return 0;
+	/* a reference may outlive the number, which others have by now */
+	if (inode->deleted)
+		return -ESTALE;
 	err = inode_location(fs, inode->ino, &blk, &off);
 	if (!err)
 		err = txn_save(t, &inode->i, sizeof(inode->i));

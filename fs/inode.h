@@ -99,7 +99,7 @@ void inode_put_unlocked(struct inode *inode);
  */
 int inode_new(struct txn *t, uint32_t ino, uint16_t mode, struct inode **out);
 
-/* See above.  -ENOMEM, -EIO. */
+/* See above.  -ENOMEM, -EIO; -ESTALE if it was deleted before this handle. */
 int inode_dirty(struct txn *t, struct inode *inode);
 /* The same for a change that fdatasync need not wait for (times, links...). */
 int inode_dirty_attr(struct txn *t, struct inode *inode);

@@ -343,7 +343,8 @@ static int finish_one(struct inode *inode)
 			fs_unlock(fs);
 		} while (err == 1);
 	}
-	if (inode->orphan && !inode->deleted && !fs->aborted)
+	/* what could not be read now may be readable at the next mount */
+	if (inode->orphan && !inode->deleted && !fs->aborted && err != -EIO)
 		err = drop_orphan(inode);
 	return err;
 }
@@ -387,7 +388,7 @@ static int next_orphan(struct fs *fs, uint32_t *slot, bool closing,
 		at = *slot;
 	}
 	err = orphan_load(fs, ino, at, inode);
-	if (err == -ENOMEM)
+	if (err == -ENOMEM || err == -EIO)
 		return err;
 	if (err) {
 		*inode = NULL;
@@ -428,7 +429,7 @@ int orphan_recover(struct fs *fs)
 {
 	int err = finish_all(fs, false);
 
-	return err == -EROFS ? 0 : err;
+	return err == -EROFS || err == -EIO ? 0 : err;
 }
 
 void orphan_finish(struct fs *fs)

@@ -102,7 +102,9 @@ struct timespec fs_now(struct fs *fs)
 	} while (!__atomic_compare_exchange_n(&fs->last_now, &last, now, true,
 					__ATOMIC_RELAXED, __ATOMIC_RELAXED));
 	ts.tv_sec = now / 1000000000;
-	ts.tv_nsec = now % 1000000000;
+	/* Old small inodes have no room for more: not even in memory. */
+	ts.tv_nsec = fs->inode_size == EXT2_GOOD_OLD_INODE_SIZE ?
+		     0 : now % 1000000000;
 	return ts;
 }
 
@@ -556,7 +558,8 @@ bool fs_retry_nospc(struct fs *fs, int err, unsigned *tries)
 	if (!pending || txn_sync(fs, 0))
 		return false;
 	fs_lock(fs);
-	inodes_thaw(fs, id);
+	/* if that is running still, all before it was durable already */
+	inodes_thaw(fs, id < txn_running(fs) ? id : id - 1);
 	fs_unlock(fs);
 	return true;
 }

@@ -67,6 +67,8 @@ struct buf {
 	unsigned hot:1, listed:1;	/* which eviction list; on one */
 	unsigned was_dirty:1;		/* as last counted */
 	unsigned fresh:1;		/* by cache_get_new(), in the open handle */
+	unsigned newborn:1;		/* so, in the running group: nothing
+					 * durable points to it */
 	unsigned dead:1;		/* dropped while somebody held it */
 	uint64_t birth;			/* cache clock when it came in; hot: count
 					 * of misses when last used */

@@ -5,16 +5,18 @@
  * A commit has four steps, and owns the device's write order in them:
  *	commit_freeze()	with the volume lock: seals the dirty buffers in rank
  *			order, closes the group, opens the next one
- *	commit_data()	without: file data becomes durable (J3)
+ *	commit_data()	without: file data (J3) and blocks that nothing durable
+ *			points to yet become durable
  *	commit_home()	without: blocks go to their places
  *	commit_finish()	with it: buffers are clean, frozen blocks free (J4)
  * Without a log on disk a crash inside commit_home() leaves a part.  The
  * order makes that part repairable at the price of one flush, and of that
  * only where directories changed: everything a name can lead to (inodes,
  * maps, bitmaps and the descriptors with their checksums, which must not be
- * far apart) is durable before directory blocks are written; so no name ever
- * leads to an inode that was not written, and a crash costs an inode without
- * a name at most.  The superblock comes last.
+ * far apart) is durable before directory blocks are written; so a crash costs
+ * an inode without a name at most.  New directory blocks come before the
+ * inodes that make them part of a directory: names that moved there in a
+ * split are never in neither block.  The superblock comes last.
  *
  * One commit at a time; those who want to be durable run it themselves, or
  * wait for the one that is running and share the next.  The thread is for the
@@ -52,14 +54,16 @@ void txn_abort_volume(struct fs *fs, int err)
 
 /* --- freeze --- */
 
-enum stage { STAGE_NAMED, STAGE_NAMES, STAGE_SUPER };
+enum stage { STAGE_NEW, STAGE_NAMED, STAGE_NAMES, STAGE_SUPER };
 
-/* What names lead to, then names, then the superblock. */
-static enum stage stage_of(int rank)
+/* New blocks, what names lead to, then names, then the superblock. */
+static enum stage stage_of(const struct commit_block *cb)
 {
-	if (rank == RANK_SUPER)
+	if (cb->newborn)
+		return STAGE_NEW;
+	if (cb->rank == RANK_SUPER)
 		return STAGE_SUPER;
-	return rank == RANK_DIR ? STAGE_NAMES : STAGE_NAMED;
+	return cb->rank == RANK_DIR ? STAGE_NAMES : STAGE_NAMED;
 }
 
 /*
@@ -70,8 +74,8 @@ static int by_place(const void *va, const void *vb)
 {
 	const struct commit_block *a = va, *b = vb;
 
-	if (stage_of(a->rank) != stage_of(b->rank))
-		return stage_of(a->rank) < stage_of(b->rank) ? -1 : 1;
+	if (stage_of(a) != stage_of(b))
+		return stage_of(a) < stage_of(b) ? -1 : 1;
 	if (a->rank != b->rank)
 		return a->rank < b->rank ? -1 : 1;
 	return a->blk < b->blk ? -1 : a->blk > b->blk;
@@ -91,7 +95,9 @@ static struct txn_group *commit_freeze(struct journal *j)
 		assert(n < g->room);
 		g->blocks[n++] = (struct commit_block) {
 			.blk = b->blk, .rank = b->type->rank, .buf = b,
+			.newborn = b->newborn,
 		};
+		b->newborn = 0;
 	}
 	assert(n == g->count);
 	if (n)
@@ -121,12 +127,6 @@ static struct txn_group *commit_freeze(struct journal *j)
 
 /* --- write --- */
 
-/* Blocks that the group's metadata will point to. */
-static int commit_data(struct journal *j)
-{
-	return device_sync(j->fs->dev);
-}
-
 /* How many blocks from CB on are neighbours on disk, of one rank. */
 static size_t run_length(const struct journal *j, const struct commit_block *cb,
 			 size_t max)
@@ -136,7 +136,7 @@ static size_t run_length(const struct journal *j, const struct commit_block *cb,
 	if (cb->rank == RANK_SUPER)
 		return 1;
 	while (n < max && n < fit && cb[n].rank == cb->rank &&
-	       cb[n].blk == cb->blk + n)
+	       cb[n].newborn == cb->newborn && cb[n].blk == cb->blk + n)
 		n++;
 	return n;
 }
@@ -157,16 +157,35 @@ static int write_run(struct journal *j, const struct commit_block *cb, size_t n)
 	return device_write(dev, j->gather, n * size, cb->blk * size);
 }
 
-static int commit_home(struct journal *j, struct txn_group *g)
+/*
+ * Blocks that the group's metadata will point to: file data, which is written
+ * already, and new metadata.  *NEXT is the first of the others.
+ */
+static int commit_data(struct journal *j, struct txn_group *g, size_t *next)
 {
 	size_t i, n;
 	int err;
 
-	for (i = 0; i < g->count; i += n) {
+	for (i = 0; i < g->count && g->blocks[i].newborn; i += n) {
+		n = run_length(j, &g->blocks[i], g->count - i);
+		err = write_run(j, &g->blocks[i], n);
+		if (err)
+			return err;
+	}
+	*next = i;
+	return device_sync(j->fs->dev);
+}
+
+static int commit_home(struct journal *j, struct txn_group *g, size_t first)
+{
+	size_t i, n;
+	int err;
+
+	for (i = first; i < g->count; i += n) {
 		const struct commit_block *cb = &g->blocks[i];
 
-		if (i && stage_of(cb->rank) == STAGE_NAMES &&
-		    stage_of(cb[-1].rank) == STAGE_NAMED) {
+		if (i > first && stage_of(cb) == STAGE_NAMES &&
+		    stage_of(&cb[-1]) == STAGE_NAMED) {
 			err = device_sync(j->fs->dev);
 			if (err)
 				return err;
@@ -222,6 +241,7 @@ static bool group_is_empty(const struct txn_group *g)
 int journal_commit(struct journal *j)
 {
 	struct txn_group *g;
+	size_t next;
 	int err;
 
 	assert(!j->open);
@@ -235,9 +255,9 @@ int journal_commit(struct journal *j)
 		return 0;
 	g = commit_freeze(j);
 	fs_unlock(j->fs);
-	err = commit_data(j);
+	err = commit_data(j, g, &next);
 	if (!err)
-		err = commit_home(j, g);
+		err = commit_home(j, g, next);
 	fs_lock(j->fs);
 	commit_finish(j, g, err);
 	return err ? -EIO : 0;

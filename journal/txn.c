@@ -27,7 +27,7 @@ static const struct {
 	unsigned credits;
 } kinds[TXN_KINDS] = {
 	[TXN_ATTR]	= { "attr", 8 },
-	[TXN_XATTR]	= { "xattr", 32 },
+	[TXN_XATTR]	= { "xattr", 160 },
 	[TXN_CREATE]	= { "create", 96 },
 	[TXN_LINK]	= { "link", 64 },
 	[TXN_UNLINK]	= { "unlink", 96 },
@@ -375,6 +375,7 @@ void txn_end(struct txn *t)
 	for (u = t->undo; u; u = u->next) {
 		if (u->kind != UNDO_BUF)
 			continue;
+		u->buf->newborn |= u->buf->fresh;
 		u->buf->fresh = 0;
 		if (!u->moved)
 			cache_page_free(u->buf->cache, u->image);

@@ -26,6 +26,7 @@ struct commit_block {
 	struct buf *buf;
 	int rank;
 	bool copied;		/* buf has a new page; this one is ours */
+	bool newborn;		/* nothing durable points there */
 };
 
 /* Many handles that become durable together. */

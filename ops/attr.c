@@ -14,6 +14,16 @@
 #include <unistd.h>
 
 #include "fs/attr.h"
+#include "fs/data.h"
+
+void attr_accessed(struct inode *inode)
+{
+	const struct options *o = &request_now()->srv->opt;
+
+	/* An inode's type never changes. */
+	if (!o->noatime && !(o->nodiratime && S_ISDIR(inode->i.mode)))
+		data_accessed(inode);
+}
 
 int op_getattr(const char *path, struct stat *st, struct fuse_file_info *fi)
 {

@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "fs/data.h"
 #include "fs/dir.h"
 
 #define LIST_MAX	(256 * 1024)	/* bytes of one reply */
@@ -97,8 +96,7 @@ static void fill_entry(struct request *rq, struct fuse_direntplus *d)
 	if (inode_get_unlocked(rq->srv->fs, d->dirent.ino, &inode))
 		return;
 	rq->inode = inode;
-	if (!nodes_pin(rq->srv->nodes, inode->ino, inode->i.generation,
-		       &rq->entry)) {
+	if (!request_pin(rq)) {
 		if (wire_capture_lookup(rq))
 			d->entry_out = rq->captured_out;
 		nodes_unpin(rq->srv->nodes, rq->entry);
@@ -143,7 +141,7 @@ void dir_wire_readdir(struct request *rq)
 		return;
 	}
 	if (!in->offset)
-		data_accessed(dir);
+		attr_accessed(dir);
 	for (pos = 0; l.plus && pos < l.used; )
 		fill_entry(rq, record(&l, &pos));
 	if (wire_reply(rq, 0, l.buf, l.used) != -ENOENT || !l.plus)

@@ -16,16 +16,13 @@
 
 #include "fs/data.h"
 
-/* A handle on INODE in FI.  -ENOMEM. */
-int handle_new(struct inode *inode, int flags, struct fuse_file_info *fi)
+struct handle *handle_hold(struct server *srv, struct inode *inode)
 {
 	struct handle *h = calloc(1, sizeof(*h));
-	struct server *srv = op_server();
-	struct caller who;
 
 	if (!h)
-		return -ENOMEM;
-	caller_get(&who);
+		return NULL;
+	h->flags = O_RDONLY;
 	fs_lock(inode->fs);
 	h->inode = inode_hold(inode);
 	inode_open(inode);
@@ -34,19 +31,41 @@ int handle_new(struct inode *inode, int flags, struct fuse_file_info *fi)
 		h->next->prev = h;
 	srv->handles = h;
 	fs_unlock(inode->fs);
+	return h;
+}
+
+/* A handle on INODE in FI.  -ENOMEM, -ESTALE. */
+int handle_new(struct inode *inode, int flags, struct fuse_file_info *fi)
+{
+	struct server *srv = op_server();
+	struct handle *h = handle_hold(srv, inode);
+	struct caller who;
+	bool gone;
+
+	if (!h)
+		return -ENOMEM;
+	caller_get(&who);
+	fs_lock(inode->fs);
 	h->flags = flags;
 	h->reserve = who.reserve;
+	gone = inode->deleted;	/* by an unlink, since it was found */
+	fs_unlock(inode->fs);
+	if (gone) {
+		handle_drop(srv, h);
+		return -ESTALE;
+	}
 	fi->fh = (uintptr_t)h;
 	fi->keep_cache = 1;
 	return 0;
 }
 
-/* The last close of an unlinked inode deletes it. */
-static int handle_free(struct server *srv, struct handle *h)
+int handle_drop(struct server *srv, struct handle *h)
 {
 	struct fs *fs = srv->fs;
 	int err;
 
+	if (!h)
+		return 0;
 	fs_lock(fs);
 	if (h->prev)
 		h->prev->next = h->next;
@@ -64,7 +83,7 @@ static int handle_free(struct server *srv, struct handle *h)
 void handles_close_all(struct server *srv)
 {
 	while (srv->handles)
-		handle_free(srv, srv->handles);
+		handle_drop(srv, srv->handles);
 }
 
 int op_readlink(const char *path, char *buf, size_t size)
@@ -80,8 +99,18 @@ int op_readlink(const char *path, char *buf, size_t size)
 	len = data_readlink(inode, buf, size);
 	if (len < 0)
 		return len;
-	data_accessed(inode);
+	attr_accessed(inode);
 	return 0;
+}
+
+static bool has_set_bits(struct inode *inode)
+{
+	bool ret;
+
+	fs_lock(inode->fs);
+	ret = inode->i.mode & (S_ISUID | S_ISGID);
+	fs_unlock(inode->fs);
+	return ret;
 }
 
 /* O_TRUNC. */
@@ -97,15 +126,34 @@ static int open_truncate(struct inode *inode)
 	flags = caller_data_flags(&who);
 	if (rq->open_flags & FUSE_OPEN_KILL_SUIDGID) {
 		flags |= DATA_KILL_SUID;
-		fs_lock(inode->fs);
-		strip = inode->i.mode & (S_ISUID | S_ISGID);
-		fs_unlock(inode->fs);
+		strip = has_set_bits(inode);
 	}
 	err = data_truncate(inode, 0, flags);
 	/* The kernel asks for this, but keeps the mode that it knew. */
 	if (!err && strip)
-		wire_drop_attr(rq);
+		wire_drop_attr(rq, rq->in->nodeid);
 	return err;
+}
+
+/*
+ * Flags for a change that the kernel does not describe: fallocate and
+ * copy_file_range.  It leaves it to us to strip setuid and setgid, which
+ * nobody but root may keep.  *STRIP: the kernel must be told of it.
+ */
+static unsigned change_flags(const struct handle *h, bool *strip)
+{
+	unsigned flags = h->reserve ? DATA_RESERVE : 0;
+	struct caller who;
+
+	caller_get(&who);
+	*strip = false;
+	if (!caller_is_root(&who)) {
+		flags |= DATA_KILL_SUID;
+		*strip = has_set_bits(h->inode);
+	}
+	if (op_server()->writeback)
+		flags |= DATA_WB;
+	return flags;
 }
 
 int op_open(const char *path, struct fuse_file_info *fi)
@@ -133,7 +181,7 @@ int op_read(const char *path, char *buf, size_t len, off_t off,
 	(void)path;
 	done = data_read(inode, buf, len, off);
 	if (done >= 0 && !(handle_of(fi)->flags & O_NOATIME))
-		data_accessed(inode);
+		attr_accessed(inode);
 	return done;
 }
 
@@ -145,9 +193,11 @@ int op_write(const char *path, const char *buf, size_t len, off_t off,
 	unsigned flags = h->reserve ? DATA_RESERVE : 0;
 
 	(void)path;
-	if (wire_flags & FUSE_WRITE_CACHE)
+	/* With the writeback cache the times are the kernel's, which sends
+	 * them: also for a direct write. */
+	if (op_server()->writeback)
 		flags |= DATA_WB;
-	else if (h->flags & O_DSYNC)	/* a bit of O_SYNC */
+	if ((h->flags & O_DSYNC) && !(wire_flags & FUSE_WRITE_CACHE))
 		flags |= DATA_SYNC;
 	if (wire_flags & FUSE_WRITE_KILL_SUIDGID)
 		flags |= DATA_KILL_SUID;
@@ -158,7 +208,7 @@ int op_write(const char *path, const char *buf, size_t len, off_t off,
 int op_release(const char *path, struct fuse_file_info *fi)
 {
 	(void)path;
-	return handle_free(op_server(), handle_of(fi));
+	return handle_drop(op_server(), handle_of(fi));
 }
 
 int op_fsync(const char *path, int datasync, struct fuse_file_info *fi)
@@ -177,12 +227,48 @@ int op_fallocate(const char *path, int mode, off_t off, off_t len,
 		 struct fuse_file_info *fi)
 {
 	const struct handle *h = handle_of(fi);
+	struct request *rq = request_now();
+	unsigned flags;
+	bool strip;
+	int err;
 
 	(void)path;
 	if (off < 0 || len <= 0)
 		return -EINVAL;
-	return data_fallocate(h->inode, mode, off, len,
-			      h->reserve ? DATA_RESERVE : 0);
+	flags = change_flags(h, &strip);
+	err = data_fallocate(h->inode, mode, off, len, flags);
+	if (!err && strip)
+		wire_drop_attr(rq, rq->in->nodeid);
+	return err;
+}
+
+/* Has somebody a handle for writing?  Only then can pages be dirty: the
+ * kernel writes them with the last close. */
+static bool may_be_dirty(struct server *srv, struct inode *inode)
+{
+	const struct handle *h;
+
+	fs_lock(srv->fs);
+	for (h = srv->handles; h; h = h->next) {
+		if (h->inode == inode && (h->flags & O_ACCMODE) != O_RDONLY)
+			break;
+	}
+	fs_unlock(srv->fs);
+	return h != NULL;
+}
+
+/* The kernel asks us for data and holes without writing its dirty pages. */
+void file_wire_lseek(struct request *rq)
+{
+	struct inode *inode;
+	int err = request_inode(rq, &inode);
+
+	if (err)
+		wire_reply(rq, err, NULL, 0);
+	else if (!rq->late && rq->srv->writeback && may_be_dirty(rq->srv, inode))
+		wire_defer(rq);
+	else
+		wire_pass(rq);
 }
 
 off_t op_lseek(const char *path, off_t off, int whence,
@@ -201,14 +287,22 @@ ssize_t op_copy_file_range(const char *path_in, struct fuse_file_info *fi_in,
 			   struct fuse_file_info *fi_out, off_t off_out,
 			   size_t len, int flags)
 {
+	const struct fuse_copy_file_range_in *in = request_now()->body;
 	const struct handle *out = handle_of(fi_out);
+	unsigned data_flags;
+	ssize_t done;
+	bool strip;
 
 	(void)path_in;
 	(void)path_out;
 	if (flags)
 		return -EINVAL;
-	return data_copy(handle_of(fi_in)->inode, off_in, out->inode, off_out,
-			 len, out->reserve ? DATA_RESERVE : 0);
+	data_flags = change_flags(out, &strip);
+	done = data_copy(handle_of(fi_in)->inode, off_in, out->inode, off_out,
+			 len, data_flags);
+	if (done >= 0 && strip)
+		wire_drop_attr(request_now(), in->nodeid_out);
+	return done;
 }
 
 int op_bmap(const char *path, size_t blocksize, uint64_t *blk)

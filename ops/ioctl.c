@@ -143,7 +143,7 @@ static const struct {
 int op_ioctl(const char *path, unsigned int cmd, void *arg,
 	     struct fuse_file_info *fi, unsigned int flags, void *data)
 {
-	const struct request *rq = request_now();
+	struct request *rq = request_now();
 	struct inode *inode;
 	struct caller who;
 	size_t i, n = sizeof(ioctls) / sizeof(ioctls[0]);
@@ -171,5 +171,8 @@ int op_ioctl(const char *path, unsigned int cmd, void *arg,
 	if (rq->out_size > rq->in_size && data)
 		memset((char *)data + rq->in_size, 0,
 		       rq->out_size - rq->in_size);
-	return ioctls[i].fn(inode, &who, data);
+	err = ioctls[i].fn(inode, &who, data);
+	if (!err && ioctls[i].writes)
+		wire_drop_attr(rq, rq->in->nodeid);	/* ctime */
+	return err;
 }

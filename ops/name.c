@@ -86,8 +86,7 @@ void name_wire_lookup(struct request *rq)
 		err = -EFSCORRUPTED;	/* the root has no name */
 	}
 	if (!err)
-		err = nodes_pin(rq->srv->nodes, rq->inode->ino,
-				rq->inode->i.generation, &rq->entry);
+		err = request_pin(rq);
 	if (err)
 		wire_reply(rq, err, NULL, 0);
 	else
@@ -153,7 +152,7 @@ void name_wire_link(struct request *rq)
 	if (!err && rq->inode->ino == NODE_ROOT_INO)
 		err = -EPERM;
 	if (!err)
-		err = nodes_pin(rq->srv->nodes, old.ino, old.gen, &rq->entry);
+		err = request_pin(rq);
 	if (err)
 		wire_reply(rq, err, NULL, 0);
 	else
@@ -258,36 +257,76 @@ int op_link(const char *from, const char *to)
 	return namei_link(rq->inode, dir, rq->name, strlen(rq->name));
 }
 
-int op_unlink(const char *path)
+/*
+ * The kernel asks about what has lost its last name: by a handle for files
+ * and open directories, but without one for a current directory and for
+ * special files.  Those are kept until it forgets them.  Returns NULL if
+ * there is nothing of that kind.
+ */
+static struct handle *victim_hold(struct inode *dir, const char *name)
+{
+	struct inode *inode;
+	struct handle *h = NULL;
+	uint16_t mode;
+
+	if (namei_lookup(dir, name, strlen(name), &inode))
+		return NULL;
+	fs_lock(inode->fs);
+	mode = inode->i.mode;
+	fs_unlock(inode->fs);
+	if (!S_ISREG(mode) && !S_ISLNK(mode))
+		h = handle_hold(op_server(), inode);
+	inode_put_unlocked(inode);
+	return h;
+}
+
+static void victim_settle(struct handle *h)
+{
+	struct server *srv = op_server();
+	bool gone;
+
+	if (!h)
+		return;
+	fs_lock(srv->fs);
+	gone = !h->inode->i.links;
+	fs_unlock(srv->fs);
+	if (!gone || !nodes_keep(srv->nodes, h->inode->ino, h))
+		handle_drop(srv, h);
+}
+
+static int do_remove(int (*fn)(struct inode *dir, const char *name, size_t len))
 {
 	struct request *rq = request_now();
+	struct handle *victim;
 	struct inode *dir;
 	int err;
 
-	(void)path;
 	err = request_inode(rq, &dir);
 	if (err)
 		return err;
-	return namei_unlink(dir, rq->name, strlen(rq->name));
+	victim = victim_hold(dir, rq->name);
+	err = fn(dir, rq->name, strlen(rq->name));
+	victim_settle(victim);
+	return err;
+}
+
+int op_unlink(const char *path)
+{
+	(void)path;
+	return do_remove(namei_unlink);
 }
 
 int op_rmdir(const char *path)
 {
-	struct request *rq = request_now();
-	struct inode *dir;
-	int err;
-
 	(void)path;
-	err = request_inode(rq, &dir);
-	if (err)
-		return err;
-	return namei_rmdir(dir, rq->name, strlen(rq->name));
+	return do_remove(namei_rmdir);
 }
 
 int op_rename(const char *from, const char *to, unsigned flags)
 {
 	struct request *rq = request_now();
 	struct inode *odir, *ndir;
+	struct handle *victim;
 	struct caller who;
 	int err;
 
@@ -299,8 +338,10 @@ int op_rename(const char *from, const char *to, unsigned flags)
 	if (err)
 		return err;
 	caller_get(&who);
+	victim = victim_hold(ndir, rq->name2);
 	err = namei_rename(odir, rq->name, strlen(rq->name), ndir, rq->name2,
 			   strlen(rq->name2), flags, &who);
+	victim_settle(victim);
 	inode_put_unlocked(ndir);
 	return err;
 }

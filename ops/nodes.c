@@ -27,6 +27,7 @@ struct node {
 	uint32_t ino, gen;
 	bool stale;
 	bool by_ino;		/* in the inode table */
+	void *kept;		/* nodes_keep() */
 };
 
 struct nodes {
@@ -281,15 +282,17 @@ void nodes_count(struct nodes *ns, struct node *n, uint64_t nodeid)
 	pthread_mutex_unlock(&ns->lock);
 }
 
-void nodes_uncount(struct nodes *ns, uint64_t nodeid)
+void nodes_uncount(struct nodes *ns, uint64_t nodeid, void **kept)
 {
-	nodes_forget(ns, nodeid, 1);
+	nodes_forget(ns, nodeid, 1, kept);
 }
 
-uint64_t nodes_forget(struct nodes *ns, uint64_t nodeid, uint64_t count)
+uint64_t nodes_forget(struct nodes *ns, uint64_t nodeid, uint64_t count,
+		      void **kept)
 {
 	struct node *n;
 
+	*kept = NULL;
 	pthread_mutex_lock(&ns->lock);
 	n = id_find(ns, nodeid);
 	if (!n) {
@@ -298,10 +301,28 @@ uint64_t nodes_forget(struct nodes *ns, uint64_t nodeid, uint64_t count)
 		if (count > n->lookups)
 			count = n->lookups;
 		n->lookups -= count;
+		if (!n->lookups) {
+			*kept = n->kept;
+			n->kept = NULL;
+		}
 		node_drop_if_unused(ns, n);
 	}
 	pthread_mutex_unlock(&ns->lock);
 	return count;
+}
+
+bool nodes_keep(struct nodes *ns, uint32_t ino, void *kept)
+{
+	struct node *n;
+	bool ret;
+
+	pthread_mutex_lock(&ns->lock);
+	n = ino_find(ns, ino);
+	ret = n && n->lookups && !n->kept;
+	if (ret)
+		n->kept = kept;
+	pthread_mutex_unlock(&ns->lock);
+	return ret;
 }
 
 static void ref_fill(const struct node *n, struct node_ref *ref)

@@ -51,13 +51,21 @@ void nodes_unpin(struct nodes *ns, struct node *n);
  * nodes_uncount() takes it back where the kernel did not want the reply.
  */
 void nodes_count(struct nodes *ns, struct node *n, uint64_t nodeid);
-void nodes_uncount(struct nodes *ns, uint64_t nodeid);
+void nodes_uncount(struct nodes *ns, uint64_t nodeid, void **kept);
 
 /*
  * The kernel drops COUNT lookups of NODEID.  Returns how many libfuse may be
  * told of: never more than were counted, 0 if the node is not known.
  */
-uint64_t nodes_forget(struct nodes *ns, uint64_t nodeid, uint64_t count);
+uint64_t nodes_forget(struct nodes *ns, uint64_t nodeid, uint64_t count,
+		      void **kept);
+
+/*
+ * Ties KEPT to the node of INO for as long as the kernel holds it: it comes
+ * back in nodes_forget()'s *KEPT (else NULL) with the last lookup.  False if
+ * the kernel does not hold the inode, or something is tied to it already.
+ */
+bool nodes_keep(struct nodes *ns, uint32_t ino, void *kept);
 
 /* False if there is no such node. */
 bool nodes_find(struct nodes *ns, uint64_t nodeid, struct node_ref *ref);

@@ -36,7 +36,7 @@ int op_inode(const struct fuse_file_info *fi, struct inode **out)
 	return request_inode(rq, out);
 }
 
-enum when { ALWAYS, WRITABLE, CHECKED };
+enum when { ALWAYS, WRITABLE, CHECKED, UNCACHED };
 
 /*
  * Capabilities asked for where the kernel has them.  NAME, when, obligation:
@@ -48,12 +48,14 @@ static const struct {
 	/* reads of one file come together and in any order */
 	{ FUSE_CAP_ASYNC_READ, ALWAYS },
 	{ FUSE_CAP_ASYNC_DIO, ALWAYS },
-	/* open truncates */
-	{ FUSE_CAP_ATOMIC_O_TRUNC, ALWAYS },
 	/* one kernel inode per file (nodes.c); times and sizes that the
 	 * kernel sends are taken as they are; writes at any offset, reads
 	 * through handles that were opened for writing */
 	{ FUSE_CAP_WRITEBACK_CACHE, WRITABLE },
+	/* open truncates; not with the writeback cache, as the kernel (6.18)
+	 * then cuts off in its memory alone what somebody else wrote between
+	 * our truncation and its own */
+	{ FUSE_CAP_ATOMIC_O_TRUNC, UNCACHED },
 	/* the umask is ours to apply, as a default ACL may replace it */
 	{ FUSE_CAP_DONT_MASK, ALWAYS },
 	/* ACLs are inherited and kept in step with modes by us; the kernel
@@ -69,13 +71,13 @@ static const struct {
 };
 
 /*
- * Capabilities that libfuse asks for by itself and that are not wanted: the
- * server owns the volume, so nothing changes behind the kernel's back; and
- * all requests come through memory.
+ * Capabilities that libfuse asks for by itself and that are not wanted (or
+ * not always): the server owns the volume, so nothing changes behind the
+ * kernel's back; and all requests come through memory.
  */
 #define CAPS_UNWANTED	(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_HANDLE_KILLPRIV | \
-			 FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | \
-			 FUSE_CAP_SPLICE_MOVE)
+			 FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_SPLICE_READ | \
+			 FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE)
 
 /*
  * INIT flags that are put into the reply by wire.c, whether the libfuse at
@@ -89,9 +91,12 @@ static const struct {
 #define FLAGS_WANTED	(FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV_V2 | \
 			 FUSE_SETXATTR_EXT)
 
-static bool cap_wanted(const struct server *srv, enum when when)
+static bool cap_wanted(const struct server *srv,
+		       const struct fuse_conn_info *conn, enum when when)
 {
 	switch (when) {
+	case UNCACHED:
+		return !(conn->want & FUSE_CAP_WRITEBACK_CACHE);
 	case WRITABLE:
 		return fs_writable(srv->fs);
 	case CHECKED:
@@ -110,17 +115,23 @@ static void *op_init(struct fuse_conn_info *conn, struct fuse_config *cfg)
 	conn->want &= ~(unsigned)CAPS_UNWANTED;
 	for (i = 0; i < sizeof(caps) / sizeof(caps[0]); i++) {
 		if ((conn->capable & caps[i].cap) &&
-		    cap_wanted(srv, caps[i].when))
+		    cap_wanted(srv, conn, caps[i].when))
 			conn->want |= caps[i].cap;
 	}
+	srv->writeback = conn->want & FUSE_CAP_WRITEBACK_CACHE;
 	wire_want(srv, FLAGS_WANTED);
-	conn->time_gran = 1;
+	/* Old small inodes keep whole seconds. */
+	conn->time_gran = srv->fs->inode_size > EXT2_GOOD_OLD_INODE_SIZE ?
+			  1 : 1000000000;
 	conn->max_background = 64;
 	conn->congestion_threshold = 48;
 
 	cfg->use_ino = 1;
 	cfg->hard_remove = 1;	/* unlinked files keep their node */
 	cfg->nullpath_ok = 1;
+	/* A name has many spellings there, and the kernel knows of one. */
+	if (ext2fs_has_feature_casefold(srv->fs->e2->super))
+		cfg->entry_timeout = cfg->negative_timeout = 0;
 	srv->negative_timeout = cfg->negative_timeout;
 	return srv;
 }

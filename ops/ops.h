@@ -60,6 +60,8 @@ unsigned caller_data_flags(const struct caller *who);
 int may_open(struct inode *inode, int flags);
 
 /* attr.c */
+/* It was read: sets atime by the mount's options and the relatime rule. */
+void attr_accessed(struct inode *inode);
 int op_getattr(const char *path, struct stat *st, struct fuse_file_info *fi);
 int op_statfs(const char *path, struct statvfs *st);
 int op_access(const char *path, int mask);
@@ -76,6 +78,10 @@ int op_rename(const char *from, const char *to, unsigned flags);
 
 /* file.c */
 int handle_new(struct inode *inode, int flags, struct fuse_file_info *fi);
+/* The same without an open file: keeps an inode that loses its names. */
+struct handle *handle_hold(struct server *srv, struct inode *inode);
+/* Closes it; the last one of an unlinked inode deletes that.  H may be NULL. */
+int handle_drop(struct server *srv, struct handle *h);
 /* Closes what the kernel left open: the connection was cut. */
 void handles_close_all(struct server *srv);
 int op_readlink(const char *path, char *buf, size_t size);

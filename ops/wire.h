@@ -44,6 +44,7 @@ struct request {
 	struct node *entry;		/* ... and its node, pinned */
 
 	/* An entry reply is wanted here, not sent. */
+	bool late;			/* wire_defer() */
 	bool capture, captured;
 	struct fuse_entry_out captured_out;
 	struct worker *worker;
@@ -62,6 +63,12 @@ int request_inode_of(struct request *rq, const struct node_ref *ref,
 		     struct inode **out);
 
 /*
+ * Pins the node of rq->inode as rq->entry.  -ENOMEM; -ESTALE if the inode was
+ * deleted since it was found: its number may be another's by now.
+ */
+int request_pin(struct request *rq);
+
+/*
  * A terminated file name at *POS of the body; *POS moves past it.  NULL if
  * there is none, or if it is empty or holds a slash.
  */
@@ -75,7 +82,7 @@ int wire_reply(struct request *rq, int err, const void *data, size_t len);
  * Has the kernel ask for the node's attributes again.  Attributes only: this
  * waits for nothing, so it may be done while a request is answered.
  */
-void wire_drop_attr(struct request *rq);
+void wire_drop_attr(struct request *rq, uint64_t nodeid);
 
 /* To libfuse, unchanged. */
 void wire_pass(struct request *rq);
@@ -98,6 +105,13 @@ void wire_uncount(struct request *rq, uint64_t nodeid);
 /* A buffer of at least SIZE bytes that belongs to the thread.  NULL: ENOMEM. */
 void *wire_buffer(struct request *rq, size_t size);
 
+/*
+ * Hands the request to a thread of its own (late.c), for what must wait for
+ * other requests.  It comes to its handler again, with rq->late set, after
+ * the kernel has written the node's dirty pages.
+ */
+void wire_defer(struct request *rq);
+
 /* Handlers, by file: the first look at a request. */
 void name_wire_lookup(struct request *rq);
 void name_wire_make(struct request *rq);	/* mknod mkdir symlink create */
@@ -105,6 +119,7 @@ void name_wire_link(struct request *rq);
 void name_wire_remove(struct request *rq);
 void name_wire_rename(struct request *rq);
 void attr_wire_setattr(struct request *rq);
+void file_wire_lseek(struct request *rq);
 void dir_wire_readdir(struct request *rq);
 void xattr_wire_setxattr(struct request *rq);
 

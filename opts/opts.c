@@ -74,6 +74,10 @@ const struct opt_row opt_rows[] = {
 	  .help = "directory changes are synchronous" },
 	{ "sync", OPT_TRUE, F(fs.sync), .pass = true,
 	  .help = "all changes are synchronous" },
+	{ "noatime", OPT_TRUE, F(noatime), .pass = true,
+	  .help = "do not record the time of reading" },
+	{ "nodiratime", OPT_TRUE, F(nodiratime),
+	  .help = "nor of listing directories" },
 	{ "fuse2fs_debug", OPT_TRUE, F(debug),
 	  .help = "trace on stderr" },
 	{ "allow_root", OPT_TRUE, F(allow_root), .pass = true, .help = NULL },
@@ -109,6 +113,13 @@ const struct opt_row opt_rows[] = {
 	{ "nolazytime", OPT_IGNORED, .help = NULL },
 	{ "relatime", OPT_IGNORED, .help = NULL },
 	{ "defaults", OPT_IGNORED, .help = NULL },
+	{ "auto", OPT_IGNORED, .help = NULL },
+	{ "noauto", OPT_IGNORED, .help = NULL },
+	{ "user", OPT_IGNORED, .help = NULL },
+	{ "nouser", OPT_IGNORED, .help = NULL },
+	{ "users", OPT_IGNORED, .help = NULL },
+	{ "_netdev", OPT_IGNORED, .help = NULL },
+	{ "nofail", OPT_IGNORED, .help = NULL },
 };
 
 const size_t opt_row_count = sizeof(opt_rows) / sizeof(opt_rows[0]);
@@ -225,8 +236,8 @@ static int process(void *data, const char *arg, int key,
 		o->has_mountpoint = true;
 		return 1;
 	}
-	if (key < KEY_ROW0)
-		return 1;
+	if (key < KEY_ROW0)	/* "x-..." is for mount(8)'s helpers */
+		return key != FUSE_OPT_KEY_OPT || strncmp(arg, "x-", 2);
 	row = &opt_rows[key - KEY_ROW0];
 	/* libfuse comes with every row that matches. */
 	if (row->type == OPT_REFUSED && is_row(arg))
@@ -323,8 +334,8 @@ int opts_defaults(const struct options *o, struct fuse_args *args, bool rdonly)
 			      "-okernel_cache,entry_timeout=86400,"
 			      "attr_timeout=86400,negative_timeout=86400");
 	}
-	/* With ACLs the kernel checks permissions in any case. */
-	if (o->fs.noacl && !o->fs.fakeroot)
+	/* It comes with ACLs; but not every kernel has them. */
+	if (!o->fs.fakeroot)
 		err |= insert(args, &pos, "-odefault_permissions");
 	if (o->fs.fakeroot)
 		err |= insert(args, &pos, "-onodev,nosuid");

@@ -25,6 +25,7 @@ struct options {
 	bool debug;
 	bool foreground, single;	/* -f, -s (libfuse sees them as well) */
 	bool allow_root;
+	bool noatime, nodiratime;
 	bool acl;
 	bool help, helpfull, version;
 	int oom_score_adj;

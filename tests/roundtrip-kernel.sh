@@ -17,6 +17,12 @@ one_row() {
 	[ "$treeopts" = - ] && treeopts=
 	treeopts=${treeopts//,/ }
 	make_row img "$size" "$@" || { fail "$name: mke2fs"; return; }
+	if [ "${SERVER-}" = kernel ] && [[ $name == *inline* || $name == *rev0 ]]; then
+		# Linux 6.18 oopses when an inline file is extended by truncate,
+		# and leaves types in "." and ".." without filetype.
+		skip "$name" "not safe for the kernel"
+		return
+	fi
 	mount_kernel img mnt >/dev/null || {
 		skip "$name" "the kernel cannot mount it"
 		return
@@ -31,16 +37,19 @@ one_row() {
 	ok "$name: mount" mount_ours img mnt || return
 	tree_manifest mnt >ours
 	ok "$name: we read what the kernel wrote" diff -u kernel ours
+	if is_readonly mnt; then
+		umount_ours mnt
+		skip "$name: change it" "served read-only"
+		return
+	fi
 	# shellcheck disable=SC2086
 	ok "$name: change it" python3 "$T_SRC/tools/modtree.py" mnt $treeopts
-	tree_manifest mnt >warm
+	tree_manifest -w mnt >warm
 	ok "$name: unmount" umount_ours mnt
 	ok "$name: e2fsck" fsck_clean img || cp "$work/.fsck" "$work/fsck-$name"
 	ok "$name: the kernel mounts it" mount_kernel img mnt || return
-	tree_manifest mnt >changed
-	ok "$name: the kernel reads what we changed" diff -u \
-		<(sed 's/ \(sparse\|full\) data=[0-9a-z-]*//' warm) \
-		<(sed 's/ \(sparse\|full\) data=[0-9a-z-]*//' changed)
+	tree_manifest -w mnt >changed
+	ok "$name: the kernel reads what we changed" diff -u warm changed
 	ok "$name: the kernel goes on" kernel_goes_on
 	umount mnt
 	ok "$name: e2fsck after the kernel" fsck_clean img
@@ -50,6 +59,9 @@ one_row() {
 kernel_goes_on() {
 	local i
 	for i in crowd subdirs names links; do
+		# Without filetype Linux 6.18 leaves types in "." and ".." that
+		# e2fsck complains of.
+		dumpe2fs -h img 2>/dev/null | grep -q "^Filesystem features:.*filetype" || continue
 		mkdir "mnt/$i/kernel" && echo k >"mnt/$i/kernel/k" || return 1
 	done
 	for ((i = 0; i < 200; i++)); do

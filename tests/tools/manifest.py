@@ -1,21 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""usage: manifest.py [-b] [-a] DIR
+"""usage: manifest.py [-b] [-a] [-w] DIR
 
 Prints the tree below DIR as text, a line per name, sorted by name, so that
 two trees can be compared with diff: path, type, mode, owner, link count,
 times of modification in ns, device, size, whether it is sparse, sha256 of the
 contents, target, extended attributes, ACLs.  Hard links show the first name.
 
--b  only what debugfs can restore: no xattrs, whole seconds and none for
-    links, no link counts, no devices
--a  with access times, creation time left out
+-b  only what debugfs can restore: no xattrs, whole seconds of 31 bits, no
+    special bits, no times and owners of links, no link counts, no devices
+-a  with access times
+-w  the tree was just written: without what the page cache may still show
+    otherwise than the volume (sparseness, the milliseconds of times of today)
 """
-import hashlib, os, stat, sys
+import hashlib, os, stat, sys, time
 from t import acl_text
 
 args = [a for a in sys.argv[1:] if a.startswith("-")]
 root = os.fsencode([a for a in sys.argv[1:] if not a.startswith("-")][0])
-basic = "-b" in args
+basic, warm = "-b" in args, "-w" in args
+now = time.time_ns()
 first = {}
 TYPES = {stat.S_IFREG: "file", stat.S_IFDIR: "dir", stat.S_IFLNK: "link", stat.S_IFCHR: "char",
          stat.S_IFBLK: "block", stat.S_IFIFO: "fifo", stat.S_IFSOCK: "socket"}
@@ -82,7 +85,8 @@ def xattrs(path):
     try:
         names = os.listxattr(path, follow_symlinks=False)
     except OSError as e:
-        return ["xattr-error=%d" % e.errno]
+        # 95: the volume has none at all
+        return [] if e.errno == 95 else [f"xattr-error={e.errno}"]
     for n in sorted(names):
         try:
             v = os.getxattr(path, n, follow_symlinks=False)
@@ -101,12 +105,15 @@ def xattrs(path):
 def line(path, rel):
     st = os.lstat(path)
     kind = stat.S_IFMT(st.st_mode)
-    f = [q(rel), TYPES.get(kind, "unknown"), oct(stat.S_IMODE(st.st_mode))[2:],
-         f"{st.st_uid}:{st.st_gid}"]
+    f = [q(rel), TYPES.get(kind, "unknown"),
+         oct(stat.S_IMODE(st.st_mode) & (0o777 if basic else 0o7777))[2:],
+         "-" if basic and kind == stat.S_IFLNK else f"{st.st_uid}:{st.st_gid}"]
     if basic:
-        f.append("-" if kind == stat.S_IFLNK else str(st.st_mtime_ns // 1000000000))
+        sec = st.st_mtime_ns // 1000000000
+        f.append("-" if kind == stat.S_IFLNK or not 0 <= sec < 0x7fffffff else str(sec))
     else:
-        f.append(f"mtime={st.st_mtime_ns}")
+        recent = warm and abs(now - st.st_mtime_ns) < 86400 * 10**9
+        f.append(f"mtime={'today' if recent else st.st_mtime_ns}")
         f.append(f"nlink={st.st_nlink}")
         if "-a" in args:
             f.append(f"atime={st.st_atime_ns}")
@@ -115,7 +122,7 @@ def line(path, rel):
         # Before they are read: a cached page counts as data to the kernel.
         data = holes(path, st.st_size)
         f.append(digest(path, st.st_size))
-        if not basic:
+        if not basic and not warm:
             f.append("sparse" if st.st_blocks * 512 < st.st_size else "full")
             f.append(f"data={data}")
     elif kind == stat.S_IFLNK:

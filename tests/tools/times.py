@@ -79,11 +79,11 @@ with part("what touches what"):
         os.utime(p, ns=(NS, 2 * NS), follow_symlinks=False)
         before = st(p, follow_symlinks=False)
         tick()
-        if old:
-            time.sleep(1.1)
         fn()
         after = st(p, follow_symlinks=False)
         got = "".join(n for n, b, a in zip("amc", before, after) if a != b)
+        if old:     # ctime cannot be set back, and may be the same second
+            got, touched = got.replace("c", ""), touched.replace("c", "")
         eq(got, touched, f"{what} touches {touched or 'nothing'}")
     fd = os.open("f", os.O_RDWR)
     change("write", lambda: os.pwrite(fd, b"x", 0), "mc")

@@ -348,13 +348,18 @@ static void test_hints(void)
 	   "what was freed in a full group is found");
 	give(blk, got);
 
-	/* in the handle only single blocks are free; outside a longer run */
+	/* a group is full in the handle only */
+	txn_sync(fs, 0);
+	while (!take(0, 1, ALLOC_RESERVE, &blk, &got))
+		;
 	give(first.blk + 10, 20);
+	give(last.blk, 1);
 	txn_sync(fs, 0);
 	t = begin(TXN_WRITE);
 	block_alloc(t, root, first.blk + 10, 20, ALLOC_RESERVE, &blk, &got);
 	is(got, 20, "taken in a handle");
-	block_alloc(t, root, 0, 18, ALLOC_RESERVE, &blk, &got);
+	block_alloc(t, root, 0, 1, ALLOC_RESERVE, &blk, &got);
+	is(blk, last.blk, "all there was");
 	end(t, -EIO);
 	is(take(0, 18, ALLOC_RESERVE, &blk, &got), 0, "after the abort");
 	is(got, 18, "the long run is found again");
@@ -415,6 +420,31 @@ static void test_inodes(const char *mkfs)
 	   "counted exactly");
 	free(seen);
 	close_root(mkfs);
+}
+
+/* What another try makes available does not include what is freed later. */
+static void test_thaw(void)
+{
+	uint32_t a, b, ino, i;
+	unsigned tries = 0;
+
+	vol_make("-t ext4 -b 1024", "64M");
+	open_root();
+	new_inode(root, S_IFREG, &a);
+	new_inode(root, S_IFREG, &b);
+	txn_sync(fs, 0);
+	drop_inode(b, false);
+	txn_sync(fs, 0);
+	ok(fs_retry_nospc(fs, -ENOSPC, &tries), "nothing is running: try again");
+	drop_inode(a, false);
+	for (i = 0; i < 20; i++) {
+		new_inode(root, S_IFREG, &ino);
+		if (ino == a)
+			break;
+	}
+	is(i, 20, "what is freed then has to wait");
+	inode_put_unlocked(root);
+	fs_close(fs);
 }
 
 static void test_spread(void)
@@ -545,6 +575,7 @@ int main(void)
 	test_hints();
 	test_bad_bitmap("-t ext4 -b 1024 -O ^flex_bg -e continue");
 	test_bad_bitmap("-t ext2 -b 1024 -e continue");
+	test_thaw();
 	test_spread();
 	test_large();
 	test_trim();

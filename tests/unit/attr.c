@@ -87,6 +87,16 @@ static void test_flags(void)
 		.valid = ATTR_ATIME_NOW | ATTR_MTIME_NOW
 	};
 	struct attr_change flush = { .valid = ATTR_MTIME | ATTR_CTIME };
+	struct attr_change touch_fuse = {
+		.valid = ATTR_ATIME | ATTR_ATIME_NOW | ATTR_MTIME | ATTR_MTIME_NOW
+	};
+	struct attr_change touch_wb = {
+		.valid = ATTR_ATIME | ATTR_ATIME_NOW | ATTR_MTIME | ATTR_CTIME
+	};
+	struct attr_change times = {
+		.valid = ATTR_ATIME | ATTR_MTIME | ATTR_CTIME
+	};
+	struct attr_change mtime = { .valid = ATTR_MTIME };
 	struct inode *f, *d;
 	uint32_t flags, shown;
 
@@ -119,6 +129,10 @@ static void test_flags(void)
 	is(attr_set_flags(f, shown | EXT2_APPEND_FL, true), 0, "append-only");
 	set("/fl", &c, -EPERM, "no chmod");
 	set("/fl", &now, 0, "but touch");
+	set("/fl", &touch_fuse, 0, "touch, as the kernel's FUSE has it");
+	set("/fl", &touch_wb, 0, "the same with the writeback cache");
+	set("/fl", &times, -EPERM, "no other times");
+	set("/fl", &mtime, -EPERM, "no other mtime");
 	is(attr_set_flags(f, shown, true), 0, "and back");
 	drop(f);
 	drop(d);

@@ -115,21 +115,26 @@ static const char *judge(struct job *job, int status, struct rusage *ru)
 	return NULL;
 }
 
-/* The end of what a case said, as comments. */
+/* The end of what a case said (or a sanitizer's report), as comments. */
 __attribute__((unused)) static void show(int text, size_t max)
 {
 	static char buf[65536];
-	ssize_t len;
-	off_t size = lseek(text, 0, SEEK_END);
-	char *p, *line;
+	ssize_t len = pread(text, buf, sizeof(buf) - 1, 0);
+	char *p = buf, *line, *report;
 
-	if (max > sizeof(buf) - 1)
-		max = sizeof(buf) - 1;
-	len = pread(text, buf, max, size > (off_t)max ? size - (off_t)max : 0);
 	if (len <= 0)
 		return;
 	buf[len] = 0;
-	for (p = buf; (line = strsep(&p, "\n")) && (p || *line); )
+	report = strstr(buf, "Sanitizer: ");
+	if (!report)
+		report = strstr(buf, "runtime error: ");
+	if (report)
+		p = report;
+	else if (len > (ssize_t)max)
+		p = buf + len - max;
+	if (strlen(p) > max)
+		p[max] = 0;
+	while ((line = strsep(&p, "\n")) && (p || *line))
 		printf("#   %s\n", line);
 }
 

@@ -3,6 +3,7 @@
  * inode.c - inodes in memory and on disk: every field there and back, one
  * copy per number, aborts, damage, and tables that were never written.
  */
+#include "fs/data.h"
 #include "fs/namei.h"
 #include "voltest.h"
 
@@ -232,6 +233,38 @@ static void test_lifetime(void)
 	ok(vol_clean(), "e2fsck");
 }
 
+/* A reference that outlives the inode must not write over its successor. */
+static void test_stale(void)
+{
+	struct inode *old, *new;
+	char name[16], data[3000];
+	unsigned i = 0;
+
+	memset(data, 'x', sizeof(data));
+	vol_make("-t ext4 -b 1024", "16M");
+	open_root();
+	old = create("old", 0644);
+	is(data_write(old, data, 100, 0, 0), 100, "written");
+	is(namei_unlink(root, "old", 3), 0, "deleted");
+	txn_sync(fs, 0);
+	do {
+		snprintf(name, sizeof(name), "new%u", i++);
+		new = create(name, 0644);
+		inode_put_unlocked(new);
+		txn_sync(fs, 0);
+	} while (new->ino != old->ino && i < 50);
+	is(new->ino, old->ino, "another has its number");
+	is(data_write(new, data, 3000, 0, 0), 3000, "and contents");
+	is(data_write(old, data, 10, 0, 0), -ESTALE, "write");
+	is(data_truncate(old, 7, 0), -ESTALE, "truncate");
+	data_accessed(old);
+	inode_put_unlocked(old);
+	close_root();
+	is(atoi(shout("debugfs -R 'stat %s' $IMG 2>/dev/null | sed -n 's/.*Size: //p'",
+		      name)), 3000, "the new inode is untouched");
+	ok(vol_clean(), "e2fsck: stale reference");
+}
+
 static void test_many(void)
 {
 	uint32_t first = 0, i;
@@ -344,6 +377,7 @@ int main(void)
 		check_kernel();
 	test_abort();
 	test_lifetime();
+	test_stale();
 	test_many();
 	test_damage();
 	test_rubbish("-t ext4 -b 1024 -E lazy_itable_init=1 -O ^has_journal,^flex_bg");

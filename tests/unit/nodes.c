@@ -57,6 +57,8 @@ static void model_forget(uint64_t token, uint64_t nodeid, uint64_t n)
 
 /* ---- one thread's checks ---- */
 
+static __thread void *kept;
+
 static uint64_t lookup(struct nodes *ns, uint32_t ino, uint32_t gen)
 {
 	struct node_ref ref;
@@ -80,7 +82,7 @@ static void forget(struct nodes *ns, uint64_t id, uint64_t n)
 		model_faults++;
 		return;
 	}
-	n = nodes_forget(ns, id, n);
+	n = nodes_forget(ns, id, n, &kept);
 	model_forget(ref.token, id, n);
 }
 
@@ -98,12 +100,12 @@ static void test_counts(void)
 	is(a, b, "two lookups of an inode give one nodeid");
 	ok(lookup(ns, 13, 5) != a, "another inode has another");
 	is(nodes_left(ns), 2, "two nodes");
-	is(nodes_forget(ns, 4711, 1), 0, "an unknown nodeid cannot be forgotten");
-	is(nodes_forget(ns, NODE_ROOT_ID, 1), 0, "nor the root");
+	is(nodes_forget(ns, 4711, 1, &kept), 0, "an unknown nodeid cannot be forgotten");
+	is(nodes_forget(ns, NODE_ROOT_ID, 1, &kept), 0, "nor the root");
 	forget(ns, a, 1);
 	ok(nodes_find(ns, a, &ref) && ref.ino == 12 && ref.gen == 5,
 	   "one of two lookups forgotten: still there");
-	is(nodes_forget(ns, a, 9), 1, "no more is forgotten than was counted");
+	is(nodes_forget(ns, a, 9, &kept), 1, "no more is forgotten than was counted");
 	model_forget(ref.token, a, 1);
 	ok(!nodes_find(ns, a, &ref), "gone");
 	is(nodes_left(ns), 1, "one node left");
@@ -122,7 +124,7 @@ static void test_interrupted(void)
 	nodes_ref(ns, n, &ref);
 	id = model_lookup(ref.token);
 	nodes_count(ns, n, id);
-	nodes_uncount(ns, id);
+	nodes_uncount(ns, id, &kept);
 	model_forget(ref.token, id, 1);
 	ok(!nodes_find(ns, id, &ref), "an unwanted reply gives no node");
 	is(nodes_left(ns), 1, "pinned, it stays");
@@ -171,6 +173,26 @@ static void test_detach(void)
 	nodes_ref(ns, n, &ref);
 	is(ref.gen, 9, "a generation set by ioctl keeps the node");
 	nodes_unpin(ns, n);
+	nodes_free(ns);
+}
+
+static void test_keep(void)
+{
+	struct nodes *ns = nodes_new();
+	uint64_t id;
+	int thing;
+
+	ok(!nodes_keep(ns, 40, &thing), "nothing is tied to what is not held");
+	id = lookup(ns, 40, 1);
+	lookup(ns, 40, 1);
+	ok(nodes_keep(ns, 40, &thing), "it is, to a node that is held");
+	ok(!nodes_keep(ns, 40, &thing), "once");
+	nodes_detach(ns, 40);
+	forget(ns, id, 1);
+	ok(!kept, "it stays with the node");
+	forget(ns, id, 1);
+	ok(kept == &thing, "and comes back with the last lookup");
+	is(nodes_left(ns), 0, "nothing is left");
 	nodes_free(ns);
 }
 
@@ -252,6 +274,8 @@ int main(void)
 	test_interrupted();
 	memset(model_count, 0, sizeof(model_count));
 	test_detach();
+	memset(model_count, 0, sizeof(model_count));
+	test_keep();
 	memset(model_count, 0, sizeof(model_count));
 	test_storm();
 	test_growth();

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * acl.c - POSIX access control lists: their two forms, and how they and the
  * mode follow each other.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * attr.c - attributes of inodes: stat, and what chmod, chown, utimens and
  * truncate change.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * statfs.c - attributes of the volume: statfs, label, UUID, trim, shutdown.
  *

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * xattr_ibody.c - the attributes that fit into the inode, behind its fixed
  * fields; and system.data among them, which holds what inline data has no

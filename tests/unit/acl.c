@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * acl - access control lists: the same steps here and on the kernel's ext4
  * end in the same modes and ACLs, for files, directories and their children.

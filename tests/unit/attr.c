@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * attr - attributes of inodes and of the volume: what is set is there again,
  * for us and for the kernel; flags follow the kernel's rules.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * namei - operations on names: results, link counts, times, inheritance;
  * random ones beside the same on the host's file system; failures that leave

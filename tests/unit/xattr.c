@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * xattr - extended attributes: random ones beside a model in memory, wherever
  * they are stored; read by the kernel and written by it; shared blocks;

@@ -496,9 +496,7 @@ struct groups *groups_new(struct fs *fs)
 	gs->g = calloc(gs->count, sizeof(*gs->g));
 	gs->space = malloc(words * sizeof(*gs->space));
 	gs->scratch = malloc(fs->blocksize);
-	gs->recent = calloc(gs->count, sizeof(*gs->recent));
-	if (!gs->g || !gs->space || !gs->scratch || !gs->recent ||
-	    make_zones(gs)) {
+	if (!gs->g || !gs->space || !gs->scratch || make_zones(gs)) {
 		groups_free(gs);
 		fs->groups = NULL;
 		return NULL;
@@ -510,16 +508,8 @@ struct groups *groups_new(struct fs *fs)
 
 void groups_free(struct groups *gs)
 {
-	uint32_t g;
-
-	for (g = 0; gs->recent && g < gs->count; g++) {
-		if (!gs->recent[g])
-			continue;
-		free(gs->recent[g]->map[0]);
-		free(gs->recent[g]->map[1]);
-		free(gs->recent[g]);
-	}
-	free(gs->recent);
+	range_clear(&gs->recent[0].inodes);
+	range_clear(&gs->recent[1].inodes);
 	free(gs->g);
 	free(gs->space);
 	free(gs->scratch);

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "fs/fs.h"
+#include "journal/range.h"
 
 struct buf;
 struct inode;
@@ -35,12 +36,12 @@ struct zone {
 };
 
 /*
- * Inodes of one group that were freed lately and must not be used again yet:
- * those of the transaction id[0], and of the one before that freed any.
+ * Numbers of inodes that transaction ID freed: not to be used again before it
+ * is durable.
  */
 struct recent {
-	uint64_t id[2];
-	uint8_t *map[2];		/* inodes_per_group bits, or NULL */
+	uint64_t id;			/* 0: none */
+	struct range_set inodes;
 };
 
 struct resv {
@@ -68,9 +69,8 @@ struct groups {
 	bool zones_overlap;
 	uint64_t *space;		/* bit per group: may have free blocks */
 	uint8_t *scratch;		/* a bitmap made up for looking at */
-	struct recent **recent;		/* per group, or NULL */
+	struct recent recent[2];	/* the last two, newest first */
 	uint64_t inodes_durable;	/* transaction, see inodes_thaw() */
-	uint64_t last_free_id;		/* transaction that last freed inodes */
 
 	struct resv *resv;		/* reserved block ranges, sorted */
 	size_t resv_count, resv_size;

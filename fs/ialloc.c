@@ -78,51 +78,37 @@ static bool id_is_frozen(struct fs *fs, uint64_t id)
 	       id + 2 > txn_running(fs);
 }
 
-static int recent_add(struct txn *t, uint32_t g, uint32_t bit)
+static int recent_add(struct txn *t, uint32_t ino)
 {
-	struct groups *gs = txn_fs(t)->groups;
-	struct recent *r = gs->recent[g];
-	size_t bytes = (gs->inodes_per_group + 63) / 64 * 8;
-	uint8_t *map;
+	struct recent *r = txn_fs(t)->groups->recent;
 
-	if (!r) {
-		r = gs->recent[g] = calloc(1, sizeof(*r));
-		if (!r)
-			return -ENOMEM;
-	}
-	if (r->id[0] != txn_id(t)) {
+	if (r[0].id != txn_id(t)) {
 		/* older than the two last transactions is durable */
-		map = r->map[1];
-		if (!map)
-			map = malloc(bytes);
-		if (!map)
-			return -ENOMEM;
-		memset(map, 0, bytes);
-		r->map[1] = r->map[0];
-		r->id[1] = r->id[0];
-		r->map[0] = map;
-		r->id[0] = txn_id(t);
+		range_clear(&r[1].inodes);
+		r[1] = r[0];
+		r[0] = (struct recent) { .id = txn_id(t) };
 	}
-	bit_set_range(r->map[0], bit, 1);
-	gs->last_free_id = txn_id(t);
-	return 0;
+	return range_add(&r[0].inodes, ino, 1);
 }
 
-static bool is_recent(struct fs *fs, uint32_t g, uint32_t bit)
+/* How many inodes from INO on must not be used yet; 0 if it may be. */
+static uint32_t recent_run(struct fs *fs, uint32_t ino)
 {
-	const struct recent *r = fs->groups->recent[g];
+	const struct recent *r = fs->groups->recent;
+	uint64_t start, count;
 	int i;
 
-	for (i = 0; r && i < 2; i++)
-		if (r->map[i] && id_is_frozen(fs, r->id[i]) &&
-		    bit_test(r->map[i], bit))
-			return true;
-	return false;
+	for (i = 0; i < 2; i++)
+		if (id_is_frozen(fs, r[i].id) &&
+		    range_next(&r[i].inodes, ino, &start, &count) &&
+		    start <= ino)
+			return start + count - ino;
+	return 0;
 }
 
 bool inodes_frozen(struct fs *fs)
 {
-	return id_is_frozen(fs, fs->groups->last_free_id);
+	return id_is_frozen(fs, fs->groups->recent[0].id);
 }
 
 void inodes_thaw(struct fs *fs, uint64_t durable_id)
@@ -290,7 +276,7 @@ static uint32_t place_file(struct fs *fs, const struct inode *dir,
 static int64_t find_bit(struct fs *fs, uint32_t g)
 {
 	struct groups *gs = fs->groups;
-	uint32_t end = gs->inodes_per_group, bit = 0;
+	uint32_t end = gs->inodes_per_group, bit = 0, skip;
 	const uint8_t *bits;
 	struct buf *b;
 	int err;
@@ -300,10 +286,12 @@ static int64_t find_bit(struct fs *fs, uint32_t g)
 		return err;
 	if (g == 0)
 		bit = EXT2_FIRST_INO(fs->e2->super) - 1;
-	for (bit = bit_next_zero(bits, bit, end); bit < end;
-	     bit = bit_next_zero(bits, bit + 1, end))
-		if (!is_recent(fs, g, bit))
+	while ((bit = bit_next_zero(bits, bit, end)) < end) {
+		skip = recent_run(fs, g * end + bit + 1);
+		if (!skip)
 			break;
+		bit = skip < end - bit ? bit + skip : end;
+	}
 	cache_put(b);
 	return bit < end ? (int64_t)bit : -ENOSPC;
 }
@@ -463,5 +451,5 @@ int inode_free(struct txn *t, uint32_t ino, bool is_dir)
 		return fs_corrupt(fs, ino, 0, "a reserved inode was to be freed");
 	g = inode_group(fs, ino);
 	err = change_bit(t, g, index_of(fs, ino), false, is_dir);
-	return err ? err : recent_add(t, g, index_of(fs, ino));
+	return err ? err : recent_add(t, ino);
 }

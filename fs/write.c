@@ -439,17 +439,85 @@ static uint64_t plan_bytes(const struct plan *p, unsigned nr)
 }
 
 /*
- * Writes a prefix of the range, as much as one plan holds.  io exclusive.
- * Bytes written; -errno if none.
+ * All of the unwritten run that S is in, as far as it is contiguous before S
+ * (up to 64k blocks) and to the end of its extent.  Lock held.
+ */
+static int whole_run(struct inode *inode, const struct seg *s, struct seg *run)
+{
+	uint64_t back;
+	struct map m;
+	int err;
+
+	*run = *s;
+	for (back = 1 << 15; back; back >>= 1) {
+		if (back > run->lblk)
+			continue;
+		err = map_lookup(inode, run->lblk - back, back, &m);
+		if (err)
+			return err;
+		if (m.state != MAP_UNWRITTEN || m.len != back ||
+		    m.pblk + back != run->pblk)
+			continue;
+		run->lblk -= back;
+		run->pblk -= back;
+		run->len += back;
+	}
+	err = map_lookup(inode, s->lblk, UINT32_MAX, &m);
+	if (!err && m.state == MAP_UNWRITTEN && m.len > s->len)
+		run->len += m.len - s->len;
+	return err;
+}
+
+/*
+ * Without space for the tree blocks that a split takes: the first segment,
+ * whose data is on the device, becomes written together with all of its run,
+ * the rest of which is zeroed.  Space that was allocated ahead can so always
+ * be written to.  io exclusive.  Bytes or -errno.
+ */
+static ssize_t convert_whole(struct plan *p)
+{
+	struct fs *fs = p->inode->fs;
+	struct seg *s = &p->seg[0], run;
+	uint64_t head, bytes;
+	unsigned next;
+	int err;
+
+	p->nr = 1;
+	p->len = plan_bytes(p, 1);
+	fs_lock(fs);
+	err = whole_run(p->inode, s, &run);
+	fs_unlock(fs);
+	if (err)
+		return err;
+	head = s->lblk - run.lblk;
+	bytes = (run.len - head - s->len) << fs->blockbits;
+	err = device_zero(fs->dev, run.pblk << fs->blockbits,
+			  head << fs->blockbits);
+	if (!err)
+		err = device_zero(fs->dev, (s->pblk + s->len) << fs->blockbits,
+				  bytes);
+	if (err)
+		return err;
+	*s = run;
+	fs_lock(fs);
+	err = plan_commit(p, 0, 1, &next);
+	fs_unlock(fs);
+	return err ? err : (ssize_t)p->len;
+}
+
+/*
+ * Writes a prefix of the range, as much as one plan holds; WHOLE: by
+ * convert_whole(), if there is no space.  io exclusive.  Bytes written;
+ * -errno if none.
  */
 static ssize_t write_piece(struct inode *inode, const uint8_t *buf, size_t len,
-			   uint64_t off, unsigned flags)
+			   uint64_t off, unsigned flags, bool whole)
 {
 	struct fs *fs = inode->fs;
 	struct plan p = {
 		.inode = inode, .buf = buf, .off = off, .flags = flags,
 	};
-	unsigned nr;
+	unsigned nr, wrote;
 	int err;
 
 	fs_lock(fs);
@@ -457,11 +525,14 @@ static ssize_t write_piece(struct inode *inode, const uint8_t *buf, size_t len,
 	fs_unlock(fs);
 	if (err)
 		return err;
-	nr = plan_write(&p, &err);
+	wrote = plan_write(&p, &err);
 	fs_lock(fs);
-	nr = plan_apply(&p, nr, &err);
+	nr = plan_apply(&p, wrote, &err);
 	plan_release(&p, nr);
 	fs_unlock(fs);
+	if (!nr && wrote && err == -ENOSPC && whole &&
+	    p.seg[0].kind == SEG_CONVERT)
+		return convert_whole(&p);
 	return nr ? (ssize_t)plan_bytes(&p, nr) : err;
 }
 
@@ -471,6 +542,7 @@ static ssize_t write_alloc(struct inode *inode, const uint8_t *buf, size_t len,
 {
 	uint64_t size;
 	unsigned tries = 0;
+	bool whole = false;
 	size_t done = 0;
 	ssize_t n;
 
@@ -485,10 +557,14 @@ static ssize_t write_alloc(struct inode *inode, const uint8_t *buf, size_t len,
 	}
 	while (done < len) {
 		n = write_piece(inode, buf + done, len - done, off + done,
-				flags);
+				flags, whole);
 		if (n > 0)
 			done += n;
-		else if (!fs_retry_nospc(inode->fs, n, &tries))
+		else if (fs_retry_nospc(inode->fs, n, &tries))
+			continue;
+		else if (n == -ENOSPC && !whole)
+			whole = true;
+		else
 			return done ? (ssize_t)done : n;
 	}
 	return done;

@@ -38,6 +38,12 @@ static const struct {
 	[TXN_SUPER]	= { "super", 4 },
 };
 
+/*
+ * Freeing a run costs time but no block, if its bitmap is in the handle: so
+ * that the volume is not locked for long, many of them count as well.
+ */
+#define RUNS_PER_CREDIT	16
+
 enum undo_kind { UNDO_BUF, UNDO_MEM, UNDO_FREED, UNDO_REUSED };
 
 struct undo {
@@ -220,7 +226,7 @@ int txn_begin(struct fs *fs, enum txn_kind kind, struct txn **out)
 	t->group = j->running;
 	t->id = ++j->last_handle;
 	t->kind = kind;
-	t->used = 0;
+	t->used = t->runs = 0;
 	t->undo = NULL;
 	t->inodes = NULL;
 	*out = t;
@@ -315,6 +321,7 @@ int txn_freed(struct txn *t, uint64_t blk, uint64_t count, bool meta)
 	u->count = count;
 	u->meta = meta;
 	undo_push(t, u);
+	t->runs++;
 	return 0;
 }
 
@@ -484,8 +491,9 @@ struct inode **txn_inode_list(struct txn *t)
 unsigned txn_room(const struct txn *t)
 {
 	unsigned credits = kinds[t->kind].credits;
+	unsigned used = t->used + t->runs / RUNS_PER_CREDIT;
 
-	return t->used < credits ? credits - t->used : 0;
+	return used < credits ? credits - used : 0;
 }
 
 uint64_t txn_running(struct fs *fs)

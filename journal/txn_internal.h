@@ -51,6 +51,7 @@ struct txn {
 	uint64_t id;
 	enum txn_kind kind;
 	unsigned used;			/* blocks made writable */
+	unsigned runs;			/* of blocks freed */
 	struct undo *undo;		/* newest first */
 	struct inode *inodes;		/* inode.c's list */
 	struct arena_chunk *arena;

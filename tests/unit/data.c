@@ -410,6 +410,47 @@ static void full(const char *what, const char *mke2fs)
 	ok(vol_clean(), "%s: e2fsck", what);
 }
 
+/* Space allocated ahead can be written to, also when there is no other left
+ * for the tree that this splits. */
+static void ahead(const char *what, const char *mke2fs)
+{
+	const uint64_t size = 3000000, step = 3100, part = 700;
+	struct inode *inode, *other;
+	static uint8_t want[3000000];
+	uint64_t pos;
+	ssize_t n;
+
+	vol_make(mke2fs, "8M");
+	vol_open();
+	memset(want, 0, size);
+	memset(scratch, 0x5a, 65536);
+	inode = file_open("ahead", true);
+	other = file_open("other", true);
+	is(data_fallocate(inode, 0, 0, size, 0), 0, "allocated");
+	pos = 0;
+	while ((n = data_write(other, scratch, 65536, pos, 0)) > 0)
+		pos += n;
+	is(n, -ENOSPC, "the rest is used up");
+	/* in an order that finds unwritten blocks on both sides */
+	for (pos = step; pos + step < size; pos += 2 * step) {
+		rnd_fill(want + pos, part);
+		n = data_write(inode, want + pos, part, pos, 0);
+		if (n != (ssize_t)part)
+			break;
+	}
+	is(n, part, "every write is possible");
+	for (pos = 0; n > 0 && pos + step < size; pos += 2 * step) {
+		rnd_fill(want + pos, part);
+		n = data_write(inode, want + pos, part, pos, 0);
+	}
+	is(n, part, "also between those");
+	file_close(inode);
+	file_close(other);
+	is(vol_close(), 0, "closed");
+	ok(vol_clean(), "%s: e2fsck", what);
+	ok(debugfs_same("ahead", want, size), "%s: the contents", what);
+}
+
 /* Fails data or metadata I/O, by chance. */
 static unsigned fault_one_in;
 
@@ -887,6 +928,9 @@ int main(int argc, char **argv)
 	if (PART("full")) {
 		full("ext4", "-t ext4 -b 1024 -m 0");
 		full("ext2", "-t ext2 -b 1024 -m 0");
+		ahead("ahead", "-t ext4 -b 1024 -m 0 -O ^has_journal");
+		ahead("ahead, bigalloc", "-t ext4 -b 1024 -m 0 -O "
+		      "^has_journal,bigalloc -C 8192");
 	}
 	if (PART("faults")) {
 		faults("ext4", "-t ext4 -b 1024");

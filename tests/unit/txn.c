@@ -496,6 +496,29 @@ static void test_frozen(void)
 	teardown();
 }
 
+/* A handle that frees thousands of runs of few groups has to end some time. */
+static void test_room(void)
+{
+	struct txn *t;
+	unsigned room, i;
+
+	setup(64);
+	t = begin(TXN_TRUNCATE);
+	room = txn_room(t);
+	for (i = 0; i < 100; i++)
+		txn_freed(t, 1000 + 2 * i, 1, false);
+	ok(txn_room(t) < room && txn_room(t) > room - 20,
+	   "many freed runs take room (%u of %u)", txn_room(t), room);
+	for (; i < 20000 && txn_room(t); i++)
+		txn_freed(t, 1000 + 2 * i, 1, false);
+	ok(!txn_room(t), "and in the end all of it");
+	end(t, -EIO);
+	t = begin(TXN_TRUNCATE);
+	is(txn_room(t), room, "which is this handle's alone");
+	end(t, 0);
+	teardown();
+}
+
 static void test_faults(void)
 {
 	static const struct {
@@ -722,6 +745,7 @@ int main(void)
 	test_cow();
 	test_pinned_commit();
 	test_frozen();
+	test_room();
 	test_faults();
 	test_size();
 	test_thread();

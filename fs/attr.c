@@ -46,6 +46,9 @@ void attr_stat(struct inode *inode, struct stat *st)
 	st->st_size = i->size;
 	st->st_blksize = fs->blocksize;
 	st->st_blocks = i->blocks << (fs->blockbits - 9);
+	/* as the kernel's: no data may look like a hole */
+	if (S_ISREG(i->mode) && inode_has_inline(inode))
+		st->st_blocks += (i->size + 511) >> 9;
 	st->st_atim = i->atime;
 	st->st_mtim = i->mtime;
 	st->st_ctim = i->ctime;

@@ -48,6 +48,7 @@ struct inode {
 	unsigned refs;			/* inode_get() minus inode_put() */
 	unsigned opens;			/* handles; at links 0 and opens 0 it is
 					 * deleted */
+	unsigned writers;		/* handles open for writing (ops/file.c) */
 	uint64_t sync_tid;		/* last transaction that changed it */
 	uint64_t datasync_tid;		/* ... in a way fdatasync cares about */
 	uint64_t goal;			/* next physical block to try, or 0 */

@@ -33,9 +33,19 @@ static uint64_t free_blocks(struct fs *fs, struct ext2_super_block *sb)
 }
 
 /*
- * As the kernel's, but for f_bavail: the kernel keeps some blocks more back,
- * for allocations that it delays.
+ * What the kernel keeps back for allocations that it delayed, with extents:
+ * 2% of the clusters, at most 4096.  Here it is a number to show only.
  */
+static uint64_t kernel_reserve(struct fs *fs)
+{
+	uint64_t clusters = (fs->blocks_count >> fs->clusterbits) / 50;
+
+	if (!ext2fs_has_feature_extents(fs->e2->super))
+		return 0;
+	return (clusters < 4096 ? clusters : 4096) << fs->clusterbits;
+}
+
+/* As the kernel's. */
 int attr_statfs(struct fs *fs, struct statvfs *st)
 {
 	struct ext2_super_block *sb;
@@ -52,7 +62,8 @@ int attr_statfs(struct fs *fs, struct statvfs *st)
 	st->f_bfree = free_blocks(fs, sb);
 	if (st->f_bfree > st->f_blocks)
 		st->f_bfree = st->f_blocks;	/* damaged counts */
-	reserved = sb_count(fs, sb->s_r_blocks_count, sb->s_r_blocks_count_hi);
+	reserved = sb_count(fs, sb->s_r_blocks_count, sb->s_r_blocks_count_hi) +
+		   kernel_reserve(fs);
 	if (st->f_bfree > reserved)
 		st->f_bavail = st->f_bfree - reserved;
 	st->f_files = le32toh(sb->s_inodes_count);

@@ -41,6 +41,11 @@ static bool is_acl(int index)
 	return index == XATTR_ACL_ACCESS || index == XATTR_ACL_DEFAULT;
 }
 
+bool xattr_supported(const struct fs *fs)
+{
+	return ext2fs_has_feature_xattr(fs->e2->super);
+}
+
 /* Splits NAME.  -EOPNOTSUPP, -EINVAL for a prefix alone, -ERANGE if longer
  * than 255 bytes. */
 static int parse(struct fs *fs, const char *name, struct ea_key *k)
@@ -48,7 +53,7 @@ static int parse(struct fs *fs, const char *name, struct ea_key *k)
 	size_t n, len = strlen(name);
 	const struct namespace *s;
 
-	if (!ext2fs_has_feature_xattr(fs->e2->super))
+	if (!xattr_supported(fs))
 		return -EOPNOTSUPP;
 	if (len > XATTR_NAME_MAX)
 		return -ERANGE;
@@ -276,7 +281,7 @@ ssize_t xattr_list(struct inode *inode, char *buf, size_t size)
 	struct list l = { .buf = buf, .size = size };
 	int err;
 
-	if (!ext2fs_has_feature_xattr(inode->fs->e2->super))
+	if (!xattr_supported(inode->fs))
 		return -EOPNOTSUPP;
 	fs_lock(inode->fs);
 	err = list_locked(inode, &l);

@@ -15,6 +15,9 @@ struct fs;
 struct inode;
 struct txn;
 
+/* Has the volume attributes at all? */
+bool xattr_supported(const struct fs *fs);
+
 /*
  * By full name ("user.x"), without any lock; each change is a transaction.
  * SIZE 0 asks for the size.  ACL values are in the kernel's xattr form (version 2) here

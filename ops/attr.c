@@ -35,6 +35,9 @@ int op_getattr(const char *path, struct stat *st, struct fuse_file_info *fi)
 	if (err)
 		return err;
 	attr_stat(inode, st);
+	/* A file of no blocks is all hole to tar and cp. */
+	if (!st->st_blocks && file_may_be_dirty(inode))
+		st->st_blocks = st->st_blksize / 512;
 	return 0;
 }
 

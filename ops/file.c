@@ -16,6 +16,11 @@
 
 #include "fs/data.h"
 
+static bool for_writing(const struct handle *h)
+{
+	return (h->flags & O_ACCMODE) != O_RDONLY;
+}
+
 struct handle *handle_hold(struct server *srv, struct inode *inode)
 {
 	struct handle *h = calloc(1, sizeof(*h));
@@ -48,6 +53,8 @@ int handle_new(struct inode *inode, int flags, struct fuse_file_info *fi)
 	fs_lock(inode->fs);
 	h->flags = flags;
 	h->reserve = who.reserve;
+	if (for_writing(h))
+		inode->writers++;
 	gone = inode->deleted;	/* by an unlink, since it was found */
 	fs_unlock(inode->fs);
 	if (gone) {
@@ -73,6 +80,8 @@ int handle_drop(struct server *srv, struct handle *h)
 		srv->handles = h->next;
 	if (h->next)
 		h->next->prev = h->prev;
+	if (for_writing(h))
+		h->inode->writers--;
 	fs_unlock(fs);
 	err = inode_close(h->inode);
 	inode_put_unlocked(h->inode);
@@ -84,6 +93,22 @@ void handles_close_all(struct server *srv)
 {
 	while (srv->handles)
 		handle_drop(srv, srv->handles);
+}
+
+/*
+ * May the kernel have pages of it that we were not given yet?  It writes them
+ * before it closes the last handle for writing.
+ */
+bool file_may_be_dirty(struct inode *inode)
+{
+	bool dirty;
+
+	if (!request_now()->srv->writeback || !S_ISREG(inode->i.mode))
+		return false;
+	fs_lock(inode->fs);
+	dirty = inode->writers != 0;
+	fs_unlock(inode->fs);
+	return dirty;
 }
 
 int op_readlink(const char *path, char *buf, size_t size)
@@ -111,6 +136,16 @@ static bool has_set_bits(struct inode *inode)
 	ret = inode->i.mode & (S_ISUID | S_ISGID);
 	fs_unlock(inode->fs);
 	return ret;
+}
+
+static uint64_t blocks_of(struct inode *inode)
+{
+	uint64_t blocks;
+
+	fs_lock(inode->fs);
+	blocks = inode->i.blocks;
+	fs_unlock(inode->fs);
+	return blocks;
 }
 
 /* O_TRUNC. */
@@ -169,6 +204,9 @@ int op_open(const char *path, struct fuse_file_info *fi)
 		err = open_truncate(inode);
 	if (!err)
 		err = handle_new(inode, fi->flags, fi);
+	/* see op_getattr(): what the kernel knows of its blocks is too little */
+	if (!err && file_may_be_dirty(inode) && !blocks_of(inode))
+		wire_drop_attr(request_now(), request_now()->in->nodeid);
 	return err;
 }
 
@@ -189,8 +227,11 @@ int op_write(const char *path, const char *buf, size_t len, off_t off,
 	     struct fuse_file_info *fi)
 {
 	const struct handle *h = handle_of(fi);
-	uint32_t wire_flags = request_now()->write_flags;
+	struct request *rq = request_now();
+	uint32_t wire_flags = rq->write_flags;
 	unsigned flags = h->reserve ? DATA_RESERVE : 0;
+	uint64_t blocks;
+	ssize_t done;
 
 	(void)path;
 	/* With the writeback cache the times are the kernel's, which sends
@@ -201,7 +242,12 @@ int op_write(const char *path, const char *buf, size_t len, off_t off,
 		flags |= DATA_SYNC;
 	if (wire_flags & FUSE_WRITE_KILL_SUIDGID)
 		flags |= DATA_KILL_SUID;
-	return data_write(h->inode, buf, len, off, flags);
+	blocks = blocks_of(h->inode);
+	done = data_write(h->inode, buf, len, off, flags);
+	/* st_blocks is ours, but the kernel would not ask while it is open */
+	if (rq->srv->writeback && done > 0 && blocks_of(h->inode) != blocks)
+		wire_drop_attr(rq, rq->in->nodeid);
+	return done;
 }
 
 /* Also of directories. */
@@ -242,21 +288,6 @@ int op_fallocate(const char *path, int mode, off_t off, off_t len,
 	return err;
 }
 
-/* Has somebody a handle for writing?  Only then can pages be dirty: the
- * kernel writes them with the last close. */
-static bool may_be_dirty(struct server *srv, struct inode *inode)
-{
-	const struct handle *h;
-
-	fs_lock(srv->fs);
-	for (h = srv->handles; h; h = h->next) {
-		if (h->inode == inode && (h->flags & O_ACCMODE) != O_RDONLY)
-			break;
-	}
-	fs_unlock(srv->fs);
-	return h != NULL;
-}
-
 /* The kernel asks us for data and holes without writing its dirty pages. */
 void file_wire_lseek(struct request *rq)
 {
@@ -265,7 +296,7 @@ void file_wire_lseek(struct request *rq)
 
 	if (err)
 		wire_reply(rq, err, NULL, 0);
-	else if (!rq->late && rq->srv->writeback && may_be_dirty(rq->srv, inode))
+	else if (!rq->late && rq->srv->writeback && file_may_be_dirty(inode))
 		wire_defer(rq);
 	else
 		wire_pass(rq);

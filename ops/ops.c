@@ -9,6 +9,7 @@
  */
 #include "ops/ops.h"
 
+#include "fs/xattr.h"
 #include "sys/log.h"
 
 struct server *op_server(void)
@@ -100,7 +101,8 @@ static bool cap_wanted(const struct server *srv,
 	case WRITABLE:
 		return fs_writable(srv->fs);
 	case CHECKED:
-		return !srv->opt.fs.noacl && !srv->opt.fs.fakeroot;
+		return !srv->opt.fs.noacl && !srv->opt.fs.fakeroot &&
+		       xattr_supported(srv->fs);
 	case ALWAYS:
 		break;
 	}

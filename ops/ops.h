@@ -82,6 +82,8 @@ int handle_new(struct inode *inode, int flags, struct fuse_file_info *fi);
 struct handle *handle_hold(struct server *srv, struct inode *inode);
 /* Closes it; the last one of an unlinked inode deletes that.  H may be NULL. */
 int handle_drop(struct server *srv, struct handle *h);
+/* May the kernel have pages of it that it did not write yet? */
+bool file_may_be_dirty(struct inode *inode);
 /* Closes what the kernel left open: the connection was cut. */
 void handles_close_all(struct server *srv);
 int op_readlink(const char *path, char *buf, size_t size);

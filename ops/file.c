@@ -223,6 +223,25 @@ int op_read(const char *path, char *buf, size_t len, off_t off,
 	return done;
 }
 
+/*
+ * The kernel takes any answer to a write of its pages that is no error for
+ * all of it: so what ended it after DONE bytes is the answer.
+ */
+static ssize_t write_rest(struct inode *inode, const char *buf, size_t len,
+			  off_t off, unsigned flags, ssize_t done)
+{
+	ssize_t n = done;
+
+	while (n > 0 && (size_t)done < len) {
+		n = data_write(inode, buf + done, len - done, off + done,
+			       flags);
+		done += n;
+	}
+	if (n < 0)
+		return n;
+	return (size_t)done < len ? -EIO : done;
+}
+
 int op_write(const char *path, const char *buf, size_t len, off_t off,
 	     struct fuse_file_info *fi)
 {
@@ -244,6 +263,8 @@ int op_write(const char *path, const char *buf, size_t len, off_t off,
 		flags |= DATA_KILL_SUID;
 	blocks = blocks_of(h->inode);
 	done = data_write(h->inode, buf, len, off, flags);
+	if (wire_flags & FUSE_WRITE_CACHE)
+		done = write_rest(h->inode, buf, len, off, flags, done);
 	/* st_blocks is ours, but the kernel would not ask while it is open */
 	if (rq->srv->writeback && done > 0 && blocks_of(h->inode) != blocks)
 		wire_drop_attr(rq, rq->in->nodeid);

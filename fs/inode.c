@@ -464,6 +464,19 @@ int inode_dirty(struct txn *t, struct inode *inode)
 	return err;
 }
 
+/* Features need revision 1, which tells what revision 0 implies. */
+static void raise_revision(struct fs *fs, struct ext2_super_block *sb)
+{
+	if (fs->e2->super->s_rev_level != EXT2_GOOD_OLD_REV)
+		return;
+	sb->s_rev_level = htole32(EXT2_DYNAMIC_REV);
+	sb->s_first_ino = htole32(EXT2_GOOD_OLD_FIRST_INO);
+	sb->s_inode_size = htole16(EXT2_GOOD_OLD_INODE_SIZE);
+	fs->e2->super->s_rev_level = EXT2_DYNAMIC_REV;
+	fs->e2->super->s_first_ino = EXT2_GOOD_OLD_FIRST_INO;
+	fs->e2->super->s_inode_size = EXT2_GOOD_OLD_INODE_SIZE;
+}
+
 /* The first file over 2 GiB needs a feature bit. */
 static void note_large_file(struct txn *t, const struct inode *inode)
 {
@@ -471,12 +484,12 @@ static void note_large_file(struct txn *t, const struct inode *inode)
 	struct ext2_super_block *sb;
 
 	if (!S_ISREG(inode->i.mode) || inode->i.size <= INT32_MAX ||
-	    ext2fs_has_feature_large_file(fs->e2->super) ||
-	    fs->e2->super->s_rev_level == EXT2_GOOD_OLD_REV)
+	    ext2fs_has_feature_large_file(fs->e2->super))
 		return;
 	sb = fs_super_write(t);
 	if (!sb)
 		return;		/* e2fsck will set it */
+	raise_revision(fs, sb);
 	sb->s_feature_ro_compat |= htole32(EXT2_FEATURE_RO_COMPAT_LARGE_FILE);
 	ext2fs_set_feature_large_file(fs->e2->super);
 }

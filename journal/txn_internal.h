@@ -23,9 +23,9 @@ struct fs;
 struct commit_block {
 	uint64_t blk;
 	uint8_t *data;		/* buf->data until that is written to again */
-	struct buf *buf;
-	int rank;
 	bool copied;		/* buf has a new page; this one is ours */
+	struct buf *buf;	/* from here on it does not change */
+	int rank;
 	bool newborn;		/* nothing durable points there */
 };
 

@@ -64,7 +64,7 @@ sample() {
 	echo "Hello from an ext4 image." >"$dir/files/hello.txt"
 	cp "$here/README.md" "$dir/files/docs/"
 	ln -s docs/README.md "$dir/files/readme"
-	mke2fs -Fq -t ext4 -L sample -d "$dir/files" "$dir/sample.img" 64M
+	mke2fs -Fq -t ext4 -L sample -d "$dir/files" "$dir/sample.img" 64M >/dev/null
 	rm -r "$dir/files"
 	echo "$dir"
 }

@@ -98,9 +98,11 @@ static int receive(void)
 	ssize_t n;
 
 	setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	n = recv(sock, &reply, sizeof(reply), 0);
-	if (n < (ssize_t)sizeof(reply.h))
-		return 1;
+	do {
+		n = recv(sock, &reply, sizeof(reply), 0);
+		if (n < (ssize_t)sizeof(reply.h))
+			return 1;
+	} while (!reply.h.unique);	/* a notification */
 	if (reply.h.len != n || reply.h.unique != unique)
 		printf("# reply of %zd bytes: len %u, unique %llu for %llu\n",
 		       n, reply.h.len, (unsigned long long)reply.h.unique,

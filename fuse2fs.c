@@ -19,46 +19,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "io/device.h"
+#include "opts/helper.h"
+#include "sys/daemon.h"
 #include "sys/log.h"
 
 /* Open files keep a lazily unmounted volume alive this long at a signal. */
 #define GRACE_MS	300
-
-static bool log_to_file;
-
-/* Descriptors 0, 1, 2 are never anything but the standard ones. */
-static void reserve_std_fds(void)
-{
-	int fd;
-
-	do {
-		fd = open("/dev/null", O_RDWR);
-	} while (fd >= 0 && fd <= 2);
-	if (fd > 2)
-		close(fd);
-}
-
-static int open_log_file(void)
-{
-	const char *path = getenv("FUSE2FS_LOGFILE");
-	int fd;
-
-	if (!path)
-		return 0;
-	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	if (fd < 0) {
-		perror(path);
-		return -1;
-	}
-	dup2(fd, STDOUT_FILENO);
-	dup2(fd, STDERR_FILENO);
-	close(fd);
-	log_to_file = true;
-	return 0;
-}
 
 /* Memory that is passed around in large pieces is not given back each time. */
 static void tune_malloc(void)
@@ -89,6 +60,8 @@ static int make_lockfile(struct options *o)
 	if (fd < 0) {
 		msg_err("%s: opening lockfile failed: %s", o->lockfile,
 			strerror(errno));
+		if (errno == EEXIST)
+			msg_err("Another server uses this lock file; if none is running, remove it.");
 		free(o->lockfile);
 		o->lockfile = NULL;	/* not ours to remove */
 		return -1;
@@ -140,22 +113,31 @@ static int go_background(struct server *srv)
 	return 0;
 }
 
+/* As the kernel says it. */
+static void log_mount(const struct server *srv, const char *what)
+{
+	char text[2 * sizeof(srv->uuid) + 5], *p = text;
+	size_t i;
+
+	if (!srv->opt.kernel)
+		return;
+	for (i = 0; i < sizeof(srv->uuid); i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*p++ = '-';
+		p += sprintf(p, "%02x", srv->uuid[i]);
+	}
+	msg_log("%s filesystem %s.", what, text);
+}
+
 /* INIT has been answered: lets the parent go, and its terminal. */
 static void on_live(struct server *srv)
 {
-	int fd;
-
+	srv->live = true;
+	if (srv->ready_fd >= 0)
+		daemon_leave_terminal(srv->opt.kernel);
+	log_mount(srv, "mounted");
 	if (srv->ready_fd < 0)
 		return;
-	fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (fd >= 0) {
-		dup2(fd, STDIN_FILENO);
-		if (!log_to_file) {
-			dup2(fd, STDOUT_FILENO);
-			dup2(fd, STDERR_FILENO);
-		}
-		close(fd);
-	}
 	if (write(srv->ready_fd, "", 1) != 1)
 		msg_debug("nobody waits for the mount");
 	close(srv->ready_fd);
@@ -207,6 +189,24 @@ static void inode_freed(void *ctx, uint32_t ino)
 	nodes_detach(((struct server *)ctx)->nodes, ino);
 }
 
+/* errors=panic: the end of this server, as if it had been told to. */
+static void panic(struct fs *fs)
+{
+	(void)fs;
+	kill(getpid(), SIGTERM);
+}
+
+/* What libfuse says of a mount that somebody else has taken down meanwhile. */
+static void quiet_unmount(enum fuse_log_level level, const char *fmt, va_list ap)
+{
+	char text[256];
+
+	(void)level;
+	vsnprintf(text, sizeof(text), fmt, ap);
+	text[strcspn(text, "\n")] = 0;
+	msg_debug("%s", text);
+}
+
 /* From the mounted session to the end of the mount. */
 static int serve(struct server *srv, const char *mountpoint)
 {
@@ -224,6 +224,7 @@ static int serve(struct server *srv, const char *mountpoint)
 		return -errno;
 	if (chdir("/"))
 		msg_debug("chdir: %s", strerror(errno));
+	daemon_oom_score(srv->opt.oom_score_adj);
 
 	err = fs_start(srv->fs);
 	if (!err)
@@ -233,6 +234,7 @@ static int serve(struct server *srv, const char *mountpoint)
 	if (err)
 		msg_err("starting threads: %s", strerror(-err));
 	/* Closes libfuse's descriptor; ours serves until the mount is gone. */
+	fuse_set_log_func(quiet_unmount);
 	fuse_unmount(srv->fuse);
 	wire_stop(srv, err ? 0 : GRACE_MS);
 	close(signal_fd);
@@ -241,21 +243,69 @@ static int serve(struct server *srv, const char *mountpoint)
 	return err;
 }
 
+/* The kernel would take a file, and then find that the root is none. */
+static bool is_no_directory(const char *mountpoint)
+{
+	struct stat st;
+
+	return strncmp(mountpoint, "/dev/fd/", 8) && !stat(mountpoint, &st) &&
+	       !S_ISDIR(st.st_mode);
+}
+
+/*
+ * Makes libfuse's objects out of ARGS, which are used up: 0, or an exit
+ * status after libfuse's or our message.
+ */
+static int make_fuse(struct server *srv, struct fuse_args *args, bool rdonly,
+		     struct fuse_cmdline_opts *cmd)
+{
+	if (opts_defaults(&srv->opt, args, rdonly) ||
+	    fuse_parse_cmdline(args, cmd))
+		return EXIT_USAGE;
+	if (!cmd->mountpoint) {
+		msg_err("no mountpoint specified");
+		return EXIT_USAGE;
+	}
+	if (is_no_directory(cmd->mountpoint)) {
+		msg_err("%s: %s", cmd->mountpoint, strerror(ENOTDIR));
+		return EXIT_MOUNT;
+	}
+	/* Not before: there it would also mean the foreground. */
+	if (srv->opt.debug && srv->fs && fuse_opt_add_arg(args, "-odebug"))
+		return EXIT_MOUNT;
+	srv->fuse = fuse_new(args, &ops_table, sizeof(ops_table), srv);
+	return srv->fuse ? EXIT_OK : EXIT_USAGE;
+}
+
+/* What libfuse does not like it shall say before a device is written to. */
+static int try_fuse(struct server *srv, const struct fuse_args *args)
+{
+	struct fuse_cmdline_opts cmd = { .mountpoint = NULL };
+	struct fuse_args copy = FUSE_ARGS_INIT(0, NULL);
+	int ret = EXIT_OK, i;
+
+	for (i = 0; i < args->argc && !ret; i++) {
+		if (fuse_opt_add_arg(&copy, args->argv[i]))
+			ret = EXIT_MOUNT;
+	}
+	if (!ret)
+		ret = make_fuse(srv, &copy, false, &cmd);
+	if (srv->fuse)
+		fuse_destroy(srv->fuse);
+	srv->fuse = NULL;
+	free(cmd.mountpoint);
+	fuse_opt_free_args(&copy);
+	return ret;
+}
+
 /* Mounts what is open, serves it, and takes it down. */
 static int run(struct server *srv, struct fuse_args *args)
 {
 	struct fuse_cmdline_opts cmd = { .mountpoint = NULL };
-	int ret = EXIT_USAGE, err;
+	int ret, err;
 
-	if (opts_defaults(&srv->opt, args, srv->fs->rdonly) ||
-	    fuse_parse_cmdline(args, &cmd))
-		goto out;
-	if (!cmd.mountpoint) {
-		fprintf(stderr, "fuse: no mountpoint specified\n");
-		goto out;
-	}
-	srv->fuse = fuse_new(args, &ops_table, sizeof(ops_table), srv);
-	if (!srv->fuse)
+	ret = make_fuse(srv, args, srv->fs->rdonly, &cmd);
+	if (ret)
 		goto out;
 	ret = EXIT_MOUNT;
 	srv->se = fuse_get_session(srv->fuse);
@@ -264,6 +314,7 @@ static int run(struct server *srv, struct fuse_args *args)
 	srv->on_live = on_live;
 	srv->fs->on_inode_freed = inode_freed;
 	srv->fs->on_inode_freed_ctx = srv;
+	srv->fs->on_panic = panic;
 	err = wire_open(srv);
 	if (!err && !cmd.foreground)
 		err = go_background(srv);
@@ -273,6 +324,8 @@ static int run(struct server *srv, struct fuse_args *args)
 		fuse_unmount(srv->fuse);
 	if (err)
 		msg_err("%s", strerror(-err));
+	else if (!srv->live)
+		msg_err("The mount ended before it could be used.");
 	else
 		ret = EXIT_OK;
 out:
@@ -283,6 +336,28 @@ out:
 	return ret;
 }
 
+static void print_io(struct server *srv)
+{
+	struct device_stats st;
+
+	if (!srv->opt.debug)
+		return;
+	device_get_stats(srv->fs->dev, &st);
+	msg_debug("I/O: %llu reads of %llu bytes, %llu writes of %llu bytes, %llu flushes",
+		  (unsigned long long)st.reads,
+		  (unsigned long long)st.bytes_read,
+		  (unsigned long long)st.writes,
+		  (unsigned long long)st.bytes_written,
+		  (unsigned long long)st.syncs);
+}
+
+/* It has said why; this is what an option may have to do with it. */
+static void explain_open(const struct options *o)
+{
+	if (o->fs.offset || o->fs.limit)
+		msg_err("Check offset= and sizelimit=: the file system must begin and end there.");
+}
+
 static int open_and_run(struct server *srv, struct fuse_args *args)
 {
 	int err, ret;
@@ -291,19 +366,24 @@ static int open_and_run(struct server *srv, struct fuse_args *args)
 	if (!srv->nodes)
 		return EXIT_MOUNT;
 	err = fs_open(&srv->opt.fs, &srv->fs);
-	if (err) {		/* it has said why */
+	if (err) {
+		explain_open(&srv->opt);
 		nodes_free(srv->nodes);
 		return EXIT_MOUNT;
 	}
+	memcpy(srv->uuid, srv->fs->e2->super->s_uuid, sizeof(srv->uuid));
 	ret = run(srv, args);
 	handles_close_all(srv);
 	srv->fs->on_inode_freed = NULL;
+	print_io(srv);
 	err = fs_close(srv->fs);
 	if (err) {
 		msg_err("while closing fs: %s", strerror(-err));
 		if (ret == EXIT_OK)
 			ret = EXIT_MOUNT;
 	}
+	if (srv->live)
+		log_mount(srv, "unmounted");
 	nodes_free(srv->nodes);
 	return ret;
 }
@@ -325,33 +405,50 @@ static void print_help(const struct options *o, const char *argv0)
 	fflush(stdout);
 }
 
+/* libfuse's lines, too, and all of them where ours goes. */
 static void print_version(void)
 {
-	fprintf(stderr, "fuse2fs %s\n", PACKAGE_VERSION);
+	fprintf(stderr, "fuse2fs %s (%s)\n", PACKAGE_VERSION, RELEASE_DATE);
 	fprintf(stderr, "FUSE library version %s\n", fuse_pkgversion());
+	fflush(stdout);
+	dup2(STDERR_FILENO, STDOUT_FILENO);
+	fuse_lowlevel_version();
+	fflush(stdout);
 }
 
-static int main_with(struct server *srv, struct fuse_args *args)
+/* Known words that cannot be obeyed: an exit status, or 0. */
+static int refuse(const struct options *o)
+{
+	if (o->remount) {
+		msg_err("remount is not supported: unmount it and mount it again.");
+		return EXIT_MOUNT;
+	}
+	if (o->iomap == IOMAP_REQUIRED) {
+		msg_err("Could not enable iomap.");
+		msg_err("This version has none: leave out iomap=1.");
+		return EXIT_MOUNT;
+	}
+	if (o->needs_iomap) {
+		msg_err("Some mount options require iomap.");
+		msg_err("This version has none: leave out lazytime and strictatime.");
+		return EXIT_MOUNT;
+	}
+	return EXIT_OK;
+}
+
+static int mount_and_serve(struct server *srv, struct fuse_args *args)
 {
 	struct options *o = &srv->opt;
 	int ret;
 
-	if (opts_parse(o, args))
-		return EXIT_USAGE;
-	if (o->help || o->helpfull) {
-		print_help(o, args->argv[0]);
-		return EXIT_USAGE;
+	ret = refuse(o);
+	if (ret)
+		return ret;
+	ret = try_fuse(srv, args);
+	if (ret) {
+		msg_err("See '%s -h' for usage.", args->argv[0]);
+		return ret;
 	}
-	if (o->version) {
-		print_version();
-		return EXIT_OK;
-	}
-	if (!o->device) {
-		fprintf(stderr, "Missing ext4 device/image\n"
-			"See '%s -h' for usage\n", args->argv[0]);
-		return EXIT_USAGE;
-	}
-	log_init(o->device, o->debug);
 	o->fs.alloc_all = getenv("FUSE2FS_ALLOC_ALL_BLOCKS") != NULL;
 	if (o->fs.alloc_all)
 		msg_warn("Allowing users to allocate all blocks. This is dangerous!");
@@ -359,10 +456,50 @@ static int main_with(struct server *srv, struct fuse_args *args)
 		return EXIT_MOUNT;
 	ret = open_and_run(srv, args);
 	remove_lockfile(o);
-	if (ret & EXIT_USAGE)
-		msg_err("Mount failed due to unrecognized options.  Check dmesg(1) for details.");
-	if (ret & EXIT_MOUNT)
-		msg_err("Mount failed while opening filesystem.  Check dmesg(1) for details.");
+	return ret;
+}
+
+/* The last line is for scripts, and has always been this. */
+static void print_failure(int ret)
+{
+	if (ret == EXIT_USAGE)
+		daemon_tell_caller("Mount failed due to unrecognized options. Check dmesg(1) for details.");
+	if (ret == EXIT_MOUNT)
+		daemon_tell_caller("Mount failed while opening filesystem. Check dmesg(1) for details.");
+}
+
+static int main_with(struct server *srv, struct fuse_args *args)
+{
+	struct options *o = &srv->opt;
+	int err, ret;
+
+	err = opts_parse(o, args);
+	if (o->device)
+		log_init(o->device, o->debug);
+	if (!err && (o->help || o->helpfull)) {
+		print_help(o, args->argv[0]);
+		return EXIT_USAGE;
+	}
+	if (!err && o->version) {
+		print_version();
+		return EXIT_OK;
+	}
+	if (!err && !o->device) {
+		fprintf(stderr, "Missing ext4 device/image\n"
+			"See '%s -h' for usage\n", args->argv[0]);
+		return EXIT_USAGE;
+	}
+	if (daemon_open_log())
+		return EXIT_SYSTEM;
+	if (err) {
+		msg_err("%s", o->error);
+		msg_err("See '%s -h' for usage.", args->argv[0]);
+		ret = EXIT_USAGE;
+	} else {
+		ret = mount_and_serve(srv, args);
+	}
+	if (!srv->live)
+		print_failure(ret);
 	return ret;
 }
 
@@ -372,10 +509,11 @@ int main(int argc, char *argv[])
 	struct server srv = { .ready_fd = -1 };
 	int ret;
 
-	reserve_std_fds();
+	daemon_reserve_fds();
 	tune_malloc();
-	if (open_log_file())
-		return EXIT_SYSTEM;
+	ret = helper_args(&args);
+	if (ret >= 0)
+		return ret;
 	ret = main_with(&srv, &args);
 	opts_free(&srv.opt);
 	fuse_opt_free_args(&args);

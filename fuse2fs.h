@@ -12,6 +12,7 @@
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "2.0.0"
 #endif
+#define RELEASE_DATE "20-Nov-2026"
 
 struct fs;
 struct fuse;
@@ -36,10 +37,13 @@ struct server {
 	struct nodes *nodes;
 	struct wire *wire;
 	struct handle *handles;	/* all open ones; volume lock */
+	bool premounted;	/* the mount was made by whoever runs us */
 	bool writeback;		/* the kernel keeps dirty pages, and times */
 	double negative_timeout;	/* seconds, of entries that do not exist */
 	void (*on_live)(struct server *srv);	/* INIT has been answered */
 	int ready_fd;		/* tells the parent; -1: nobody waits */
+	bool live;		/* that was said */
+	uint8_t uuid[16];
 };
 
 #endif

@@ -157,24 +157,31 @@ static void tell(int err, uint32_t ino, uint64_t blk, const char *detail)
 		msg_err("%s: %s", what, detail);
 }
 
-/* What errors= asks for. */
+/*
+ * What errors= asks for.  A panic of ours takes down one mount, not a
+ * machine, and so has the time to keep what was changed before the error.
+ */
 static void apply_policy(struct fs *fs)
 {
+	bool told = fs->error_log.told;
+
 	if (fs->rdonly || !fs->mounted)
+		return;
+	fs->error_log.told = true;
+	if (fs->errors != FS_ERRORS_CONTINUE)
+		fs->error_ro = true;
+	if (told)
 		return;
 	if (fs->errors == FS_ERRORS_PANIC) {
 		msg_err("Aborting filesystem mount due to errors.");
-		abort();
-	}
-	if (fs->errors == FS_ERRORS_RO)
-		fs->error_ro = true;
-	if (fs->error_log.told)
-		return;
-	fs->error_log.told = true;
-	if (fs->errors == FS_ERRORS_RO)
+		fs->panicked = true;
+		if (fs->on_panic)
+			fs->on_panic(fs);
+	} else if (fs->errors == FS_ERRORS_RO) {
 		msg_err("Remounting read-only due to errors.");
-	else
+	} else {
 		msg_warn("Continuing after errors; is this a good idea?");
+	}
 }
 
 static void record(struct fs *fs, const char *func, unsigned line, int err,
@@ -205,6 +212,7 @@ static int report(struct fs *fs, const char *func, unsigned line, int err,
 	record(fs, func, line, err, strstr(detail, "checksum") != NULL, ino,
 	       blk, now);
 	apply_policy(fs);
+	journal_wake(fs);
 	return err;
 }
 

@@ -7,33 +7,29 @@
  * read-only if ro_compat, ignored if compat.  Takes no lock.
  */
 #include <endian.h>
+#include <stdio.h>
 
 #include "fs/feature.h"
 #include "fs/fs.h"
 #include "sys/log.h"
 
-enum feature_set { COMPAT, INCOMPAT, RO_COMPAT };
+#define COMPAT		FEATURE_COMPAT
+#define INCOMPAT	FEATURE_INCOMPAT
+#define RO_COMPAT	FEATURE_RO_COMPAT
+#define RW		FEATURE_RW
+#define RO		FEATURE_RO
+#define RECOVER		FEATURE_RECOVER
+#define REFUSE		FEATURE_REFUSE
 
-enum feature_policy {
-	RW,		/* no restriction */
-	RO,		/* read only; the row has the reason */
-	RECOVER,	/* the journal is dirty */
-	REFUSE,
-};
-
-static const struct feature {
-	enum feature_set set;
-	uint32_t bit;
-	enum feature_policy policy;
-	const char *name;
-	const char *why;	/* RO: "Mounting read-only because ..." */
-} features[] = {
+const struct feature feature_rows[] = {
 	{ COMPAT, EXT2_FEATURE_COMPAT_DIR_PREALLOC, RW, "dir_prealloc", NULL },
 	{ COMPAT, EXT2_FEATURE_COMPAT_IMAGIC_INODES, RW, "imagic_inodes", NULL },
 	{ COMPAT, EXT3_FEATURE_COMPAT_HAS_JOURNAL, RW, "has_journal", NULL },
 	{ COMPAT, EXT2_FEATURE_COMPAT_EXT_ATTR, RW, "ext_attr", NULL },
 	{ COMPAT, EXT2_FEATURE_COMPAT_RESIZE_INODE, RW, "resize_inode", NULL },
 	{ COMPAT, EXT2_FEATURE_COMPAT_DIR_INDEX, RW, "dir_index", NULL },
+	{ COMPAT, EXT2_FEATURE_COMPAT_LAZY_BG, RW, "lazy_bg", NULL },
+	{ COMPAT, EXT2_FEATURE_COMPAT_EXCLUDE_BITMAP, RW, "snapshot_bitmap", NULL },
 	{ COMPAT, EXT4_FEATURE_COMPAT_SPARSE_SUPER2, RW, "sparse_super2", NULL },
 	{ COMPAT, EXT4_FEATURE_COMPAT_FAST_COMMIT, RW, "fast_commit", NULL },
 	{ COMPAT, EXT4_FEATURE_COMPAT_STABLE_INODES, RW, "stable_inodes", NULL },
@@ -46,7 +42,7 @@ static const struct feature {
 	{ INCOMPAT, EXT2_FEATURE_INCOMPAT_META_BG, RW, "meta_bg", NULL },
 	{ INCOMPAT, EXT3_FEATURE_INCOMPAT_EXTENTS, RW, "extent", NULL },
 	{ INCOMPAT, EXT4_FEATURE_INCOMPAT_64BIT, RW, "64bit", NULL },
-	{ INCOMPAT, EXT4_FEATURE_INCOMPAT_MMP, RO, "mmp", "MMP is in use" },
+	{ INCOMPAT, EXT4_FEATURE_INCOMPAT_MMP, RW, "mmp", NULL },
 	{ INCOMPAT, EXT4_FEATURE_INCOMPAT_FLEX_BG, RW, "flex_bg", NULL },
 	{ INCOMPAT, EXT4_FEATURE_INCOMPAT_EA_INODE, RW, "ea_inode", NULL },
 	{ INCOMPAT, EXT4_FEATURE_INCOMPAT_DIRDATA, REFUSE, "dirdata", NULL },
@@ -54,7 +50,7 @@ static const struct feature {
 	{ INCOMPAT, EXT4_FEATURE_INCOMPAT_LARGEDIR, RW, "large_dir", NULL },
 	{ INCOMPAT, EXT4_FEATURE_INCOMPAT_INLINE_DATA, RW, "inline_data", NULL },
 	{ INCOMPAT, EXT4_FEATURE_INCOMPAT_ENCRYPT, RO, "encrypt",
-	  "encryption is not supported" },
+	  "encryption not supported" },
 	{ INCOMPAT, EXT4_FEATURE_INCOMPAT_CASEFOLD, RW, "casefold", NULL },
 
 	{ RO_COMPAT, EXT2_FEATURE_RO_COMPAT_SPARSE_SUPER, RW, "sparse_super", NULL },
@@ -64,31 +60,41 @@ static const struct feature {
 	{ RO_COMPAT, EXT4_FEATURE_RO_COMPAT_DIR_NLINK, RW, "dir_nlink", NULL },
 	{ RO_COMPAT, EXT4_FEATURE_RO_COMPAT_EXTRA_ISIZE, RW, "extra_isize", NULL },
 	{ RO_COMPAT, EXT4_FEATURE_RO_COMPAT_HAS_SNAPSHOT, RO, "snapshot",
-	  "snapshots are not supported" },
+	  "snapshots not supported" },
 	{ RO_COMPAT, EXT4_FEATURE_RO_COMPAT_QUOTA, RO, "quota",
-	  "quotas are not supported" },
+	  "quotas not supported" },
 	{ RO_COMPAT, EXT4_FEATURE_RO_COMPAT_BIGALLOC, RW, "bigalloc", NULL },
 	{ RO_COMPAT, EXT4_FEATURE_RO_COMPAT_METADATA_CSUM, RW, "metadata_csum", NULL },
 	{ RO_COMPAT, EXT4_FEATURE_RO_COMPAT_REPLICA, RO, "replica",
-	  "replicas are not supported" },
+	  "replicas not supported" },
 	{ RO_COMPAT, EXT4_FEATURE_RO_COMPAT_READONLY, RO, "read-only",
-	  "the volume is marked so" },
+	  "the filesystem is marked so" },
 	{ RO_COMPAT, EXT4_FEATURE_RO_COMPAT_PROJECT, RW, "project", NULL },
 	{ RO_COMPAT, EXT4_FEATURE_RO_COMPAT_SHARED_BLOCKS, RO, "shared_blocks",
 	  "files share blocks" },
 	{ RO_COMPAT, EXT4_FEATURE_RO_COMPAT_VERITY, RO, "verity",
-	  "verity is not supported" },
+	  "verity not supported" },
 	{ RO_COMPAT, EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT, RW, "orphan_present", NULL },
 };
+
+const size_t feature_row_count = sizeof(feature_rows) / sizeof(feature_rows[0]);
 
 static const struct feature *find(enum feature_set set, uint32_t bit)
 {
 	size_t i;
 
-	for (i = 0; i < sizeof(features) / sizeof(features[0]); i++)
-		if (features[i].set == set && features[i].bit == bit)
-			return &features[i];
+	for (i = 0; i < feature_row_count; i++)
+		if (feature_rows[i].set == set && feature_rows[i].bit == bit)
+			return &feature_rows[i];
 	return NULL;
+}
+
+/* Why is told once; who asked for ro is not told why it is a good idea. */
+static void read_only(const char *why, bool *rdonly)
+{
+	if (!*rdonly)
+		msg_warn("Mounting read-only: %s.", why);
+	*rdonly = true;
 }
 
 static int recover(const struct fs_options *opt, bool *rdonly)
@@ -104,15 +110,16 @@ static int recover(const struct fs_options *opt, bool *rdonly)
 
 static int check_unknown(enum feature_set set, unsigned nr, bool *rdonly)
 {
+	char why[48];
+
 	if (set == INCOMPAT) {
 		msg_err("Unsupported feature FEATURE_I%u.", nr);
 		return -EOPNOTSUPP;
 	}
 	if (set == RO_COMPAT) {
-		if (!*rdonly)
-			msg_warn("Mounting read-only because FEATURE_R%u is unknown.",
-				 nr);
-		*rdonly = true;
+		snprintf(why, sizeof(why), "unsupported feature FEATURE_R%u",
+			 nr);
+		read_only(why, rdonly);
 	}
 	return 0;
 }
@@ -128,9 +135,7 @@ static int check_bit(enum feature_set set, unsigned nr,
 	case RW:
 		return 0;
 	case RO:
-		if (!*rdonly)
-			msg_warn("Mounting read-only because %s.", f->why);
-		*rdonly = true;
+		read_only(f->why, rdonly);
 		return 0;
 	case RECOVER:
 		return recover(opt, rdonly);
@@ -144,7 +149,7 @@ static int check_bit(enum feature_set set, unsigned nr,
 int feature_check(const struct ext2_super_block *sb,
 		  const struct fs_options *opt, bool *rdonly)
 {
-	uint32_t words[3] = { 0, 0, 0 };
+	uint32_t words[FEATURE_SETS] = { 0, 0, 0 };
 	uint16_t state = le16toh(sb->s_state);
 	unsigned set, nr;
 	int err;
@@ -154,7 +159,7 @@ int feature_check(const struct ext2_super_block *sb,
 		words[INCOMPAT] = le32toh(sb->s_feature_incompat);
 		words[RO_COMPAT] = le32toh(sb->s_feature_ro_compat);
 	}
-	for (set = 0; set < 3; set++) {
+	for (set = 0; set < FEATURE_SETS; set++) {
 		for (nr = 0; nr < 32; nr++) {
 			if (!(words[set] & 1u << nr))
 				continue;

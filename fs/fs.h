@@ -36,6 +36,7 @@ struct device;
 struct groups;
 struct inode_table;
 struct journal;
+struct mmp;
 struct name_cache;
 struct txn;
 
@@ -57,6 +58,8 @@ struct fs_options {
 	size_t cache_size;		/* bytes; 0: default */
 	unsigned commit_interval;	/* seconds; 0: default (5) */
 	enum fs_errors errors;
+	const char *journal_path;	/* an external journal; NULL: found by
+					 * what the superblock says */
 };
 
 /* What is to be recorded in the superblock about an error (err.c). */
@@ -101,6 +104,7 @@ struct fs {
 	struct name_cache *names;	/* path.c */
 	struct journal *journal;	/* journal/ */
 	struct orphans *orphans;	/* orphan.c: the orphan file */
+	struct mmp *mmp;		/* mmp.c; NULL without the feature */
 
 	/* geometry, constant */
 	unsigned blocksize, blockbits;
@@ -116,6 +120,7 @@ struct fs {
 	bool aborted;			/* no more writing: see errors= */
 	bool error_ro;			/* errors=remount-ro: no new handles; what
 					 * was changed before is still committed */
+	bool panicked;			/* errors=panic: the server is to end */
 	bool mounted;			/* the superblock says so (not VALID_FS) */
 	bool was_valid;			/* VALID_FS was set before this mount */
 	enum fs_errors errors;		/* in effect */
@@ -124,6 +129,9 @@ struct fs {
 	uint32_t next_generation;
 	void (*on_inode_freed)(void *ctx, uint32_t ino);	/* may be NULL */
 	void *on_inode_freed_ctx;
+	/* errors=panic; once, under the volume lock: asks for the end of the
+	 * server, by a signal or so.  May be NULL. */
+	void (*on_panic)(struct fs *fs);
 };
 
 /* super.c: open, close, state.  Not under the volume lock. */
@@ -133,9 +141,14 @@ int fs_start(struct fs *fs);
 /* Commits everything, marks the volume clean if it is, frees FS. */
 int fs_close(struct fs *fs);
 
+/* lock.c: how long this thread has waited for volume locks so far, ns. */
+extern __thread uint64_t fs_lock_waited;
+void fs_lock_wait(struct fs *fs);
+
 static inline void fs_lock(struct fs *fs)
 {
-	pthread_mutex_lock(&fs->lock);
+	if (pthread_mutex_trylock(&fs->lock))
+		fs_lock_wait(fs);
 }
 
 static inline void fs_unlock(struct fs *fs)

@@ -13,7 +13,6 @@
 #include <endian.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -22,8 +21,11 @@
 #include "fs/fs.h"
 #include "fs/group.h"
 #include "fs/inode.h"
+#include "fs/jcheck.h"
+#include "fs/mmp.h"
 #include "fs/orphan.h"
 #include "fs/path.h"
+#include "fs/source.h"
 #include "io/cache.h"
 #include "io/device.h"
 #include "io/iomgr.h"
@@ -32,8 +34,6 @@
 
 #define SUPER_OFFSET	1024
 #define SUPER_SIZE	1024
-#define BUSY_TRIES	150		/* of 0.1 s: an earlier server may
-					 * still be writing back */
 #define NAME_ENTRIES	(128 * 1024)
 #define MIN_CACHE	(1024 * 1024)
 #define MAX_CACHE	(32 * 1024 * 1024)
@@ -108,70 +108,37 @@ struct timespec fs_now(struct fs *fs)
 	return ts;
 }
 
-static int open_source(struct fs *fs)
+/* The policy needs no more than the raw superblock.  0 also when that cannot
+ * be read or is none: the library will say what is wrong. */
+static int check_features(struct fs *fs, struct ext2_super_block *sb)
 {
-	unsigned flags = DEVICE_EXCL, tries = 0;
 	int err;
 
-	if (fs->opt.ro)
-		flags |= DEVICE_RDONLY;
-	if (fs->opt.directio)
-		flags |= DEVICE_DIRECT;
-	for (;;) {
-		err = device_open(fs->opt.source, flags, fs->opt.offset,
-				  fs->opt.limit, &fs->dev);
-		if (err == -EBUSY && tries++ < BUSY_TRIES) {
-			usleep(100000);
-			continue;
-		}
-		if (!(flags & DEVICE_RDONLY) &&
-		    (err == -EACCES || err == -EPERM || err == -EROFS)) {
-			msg_warn("WARNING: source write-protected, mounted read-only.");
-			flags |= DEVICE_RDONLY;
-			fs->rdonly = true;
-			continue;
-		}
-		if (err)
-			msg_err("%s: %s", fs->opt.source, strerror(-err));
-		return err;
+	_Static_assert(sizeof(*sb) == SUPER_SIZE, "size of the superblock");
+	err = device_read(fs->dev, sb, sizeof(*sb), SUPER_OFFSET);
+	if (err || le16toh(sb->s_magic) != EXT2_SUPER_MAGIC) {
+		memset(sb, 0, sizeof(*sb));
+		return 0;
 	}
+	return feature_check(sb, &fs->opt, &fs->rdonly);
 }
 
-/* Two servers on one image would destroy it; where flock() does not work we
- * have to trust the user. */
-static int lock_source(struct fs *fs)
-{
-	int op = (fs->rdonly ? LOCK_SH : LOCK_EX) | LOCK_NB;
-	unsigned tries = 0;
-
-	if (device_is_block(fs->dev))
-		return 0;		/* O_EXCL does it */
-	while (flock(device_fd(fs->dev), op)) {
-		if (errno == EINTR)
-			continue;
-		if (errno != EWOULDBLOCK)
-			return 0;
-		if (tries++ >= BUSY_TRIES) {
-			msg_err("Could not lock filesystem image: %s",
-				strerror(EBUSY));
-			return -EBUSY;
-		}
-		usleep(100000);
-	}
-	return 0;
-}
-
-/* The policy needs no more than the raw superblock. */
-static int check_features(struct fs *fs)
+/*
+ * What is on the source, may it be written, and by us?  Whoever had it before
+ * MMP let us in may have changed it: so the second look.
+ */
+static int check_source(struct fs *fs)
 {
 	struct ext2_super_block sb;
 	int err;
 
-	_Static_assert(sizeof(sb) == SUPER_SIZE, "size of the superblock");
-	err = device_read(fs->dev, &sb, sizeof(sb), SUPER_OFFSET);
-	if (err || le16toh(sb.s_magic) != EXT2_SUPER_MAGIC)
-		return 0;		/* the library will say what is wrong */
-	return feature_check(&sb, &fs->opt, &fs->rdonly);
+	err = check_features(fs, &sb);
+	if (!err && !fs->rdonly) {
+		err = mmp_open(fs, &sb);
+		if (!err && fs->mmp)
+			err = check_features(fs, &sb);
+	}
+	return err;
 }
 
 static int open_library(struct fs *fs)
@@ -308,6 +275,19 @@ static int check_root(struct fs *fs)
 	return err;
 }
 
+static void check_journal(struct fs *fs)
+{
+	const char *why;
+
+	if (fs->rdonly)
+		return;
+	why = journal_check(fs);
+	if (!why)
+		return;
+	msg_warn("Mounting read-only: %s; running e2fsck is recommended.", why);
+	fs->rdonly = true;
+}
+
 /* Blocks that hold no files, as the kernel subtracts them in statfs. */
 static void set_overhead(struct fs *fs)
 {
@@ -420,6 +400,7 @@ static void fs_free(struct fs *fs)
 				   EXT2_FLAG_RW);
 		ext2fs_free(fs->e2);
 	}
+	mmp_close(fs);
 	if (fs->dev)
 		device_close(fs->dev);
 	pthread_mutex_destroy(&fs->lock);
@@ -430,11 +411,9 @@ static int open_volume(struct fs *fs)
 {
 	int err;
 
-	err = open_source(fs);
+	err = source_open(fs);
 	if (!err)
-		err = lock_source(fs);
-	if (!err)
-		err = check_features(fs);
+		err = check_source(fs);
 	if (!err)
 		err = open_library(fs);
 	if (!err)
@@ -451,6 +430,7 @@ static int open_volume(struct fs *fs)
 	if (!err)
 		err = check_root(fs);
 	if (!err) {
+		check_journal(fs);
 		set_overhead(fs);
 		warn_state(fs);
 		if (fs->rdonly)		/* never to be written */
@@ -474,10 +454,17 @@ int fs_open(const struct fs_options *opt, struct fs **out)
 	pthread_mutex_init(&fs->lock, NULL);
 
 	err = open_volume(fs);
-	if (!err && !fs->rdonly)
+	if (!err && fs->rdonly) {
+		mmp_close(fs);
+		source_share(fs);
+	} else if (!err) {
 		err = mount_super(fs);
-	if (!err && !fs->rdonly)
-		err = orphan_recover(fs);
+		if (!err)
+			err = orphan_recover(fs);
+		if (!err && fs->panicked)
+			err = -EFSCORRUPTED;
+		mmp_stop(fs);		/* fs_start() goes on with it */
+	}
 	if (err) {
 		fs_free(fs);
 		return err;
@@ -488,7 +475,9 @@ int fs_open(const struct fs_options *opt, struct fs **out)
 
 int fs_start(struct fs *fs)
 {
-	return journal_start(fs);
+	int err = mmp_start(fs);
+
+	return err ? err : journal_start(fs);
 }
 
 /* The last handle: clean again, if it was clean and nothing was found. */
@@ -540,6 +529,8 @@ int fs_close(struct fs *fs)
 		err = unmount(fs);
 	else if (fs->mounted)
 		err = -EIO;
+	if (!err && fs->panicked)
+		err = -EFSCORRUPTED;
 	fs_free(fs);
 	return err;
 }

@@ -38,10 +38,12 @@
 
 #define CHUNK		(256 * 1024)	/* bounce and zero buffers */
 #define DIRECT_ALIGN	4096		/* where the kernel does not tell */
+#define DROP		(2 * 1024 * 1024)	/* the largest page */
 
 struct device {
 	int fd;
 	bool block, readonly;
+	_Atomic bool stopped;		/* no more writes, whatever readonly */
 	bool by_fd;			/* named /proc/self/fd/N or alike */
 	uint64_t offset, size;
 	unsigned align;			/* O_DIRECT: of everything; else 0 */
@@ -220,7 +222,7 @@ static int check_access(struct device *dev, enum device_op op, uint64_t off,
 	}
 	if (op == DEVICE_SYNC)
 		return 0;
-	if (op != DEVICE_READ && dev->readonly)
+	if (op != DEVICE_READ && (dev->readonly || dev->stopped))
 		return -EROFS;
 	if (off > dev->size || len > dev->size - off)
 		return -EIO;
@@ -409,6 +411,45 @@ int device_sync(struct device *dev)
 out:
 	pthread_mutex_unlock(&dev->sync_lock);
 	return err;
+}
+
+void device_drop_cached(struct device *dev, uint64_t off, uint64_t len)
+{
+	uint64_t pos = dev->offset + off, start = pos & ~(uint64_t)(DROP - 1);
+
+	/* pages, large ones too, that are only partly inside would stay */
+	posix_fadvise64(dev->fd, start, ((pos + len - start) | (DROP - 1)) + 1,
+			POSIX_FADV_DONTNEED);
+}
+
+int device_write_through(struct device *dev, const void *buf, size_t len,
+			 uint64_t off)
+{
+	int err = device_write(dev, buf, len, off);
+
+	if (err)
+		return err;
+	if (!dev->by_fd &&
+	    !sync_file_range(dev->fd, dev->offset + off, len,
+			     SYNC_FILE_RANGE_WAIT_BEFORE |
+			     SYNC_FILE_RANGE_WRITE |
+			     SYNC_FILE_RANGE_WAIT_AFTER))
+		return 0;
+	if (dev->by_fd || errno == ESPIPE || errno == EINVAL ||
+	    errno == ENOSYS)
+		return device_sync(dev);
+	/* this may have been the one report of anybody's lost write */
+	err = -errno;
+	pthread_mutex_lock(&dev->sync_lock);
+	if (!dev->sync_err)
+		dev->sync_err = err;
+	pthread_mutex_unlock(&dev->sync_lock);
+	return err;
+}
+
+void device_stop_writing(struct device *dev)
+{
+	dev->stopped = true;
 }
 
 int device_zero(struct device *dev, uint64_t off, uint64_t len)

@@ -52,6 +52,19 @@ int device_write(struct device *dev, const void *buf, size_t len, uint64_t off);
 /* Makes everything written so far durable; no system call if nothing was. */
 int device_sync(struct device *dev);
 
+/*
+ * For a block that another host may write as well (MMP): the next read there
+ * comes from the device and not from this host's memory (best effort), and a
+ * write that has reached the device when it returns; it does not make anything
+ * else durable, nor wait for it.
+ */
+void device_drop_cached(struct device *dev, uint64_t off, uint64_t len);
+int device_write_through(struct device *dev, const void *buf, size_t len,
+			 uint64_t off);
+
+/* Every write from now on fails: the device belongs to somebody else. */
+void device_stop_writing(struct device *dev);
+
 /* Writes LEN zero bytes at OFF. */
 int device_zero(struct device *dev, uint64_t off, uint64_t len);
 

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "journal/txn.h"
@@ -223,6 +224,30 @@ static void dispatch(struct request *rq)
 	op->handle(rq);
 }
 
+static uint64_t clock_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* -o timing: a line for each request. */
+static void dispatch_timed(struct request *rq)
+{
+	uint64_t start = clock_ns(), waited = fs_lock_waited;
+	unsigned long long unique = rq->in->unique, node = rq->in->nodeid;
+	uint64_t ns;
+
+	dispatch(rq);
+	ns = clock_ns() - start;
+	waited = fs_lock_waited - waited;
+	msg_log("timing: opcode %u, unique %llu, node %llu: ran %llu.%03u us, waited %llu.%03u us for the lock",
+		rq->opcode, unique, node,
+		(unsigned long long)ns / 1000, (unsigned)(ns % 1000),
+		(unsigned long long)waited / 1000, (unsigned)(waited % 1000));
+}
+
 void wire_serve(struct worker *wk, const struct fuse_buf *buf)
 {
 	struct request *rq = &wk->rq;
@@ -241,7 +266,10 @@ void wire_serve(struct worker *wk, const struct fuse_buf *buf)
 	}
 	rq->body = (void *)(rq->in + 1);
 	rq->body_len = buf->size - sizeof(*rq->in);
-	dispatch(rq);
+	if (wk->srv->opt.timing)
+		dispatch_timed(rq);
+	else
+		dispatch(rq);
 
 	if (rq->self || rq->inode) {
 		fs_lock(fs);

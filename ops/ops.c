@@ -101,8 +101,11 @@ static bool cap_wanted(const struct server *srv,
 	case WRITABLE:
 		return fs_writable(srv->fs);
 	case CHECKED:
-		return !srv->opt.fs.noacl && !srv->opt.fs.fakeroot &&
-		       xattr_supported(srv->fs);
+		if (srv->opt.fs.fakeroot)
+			return false;
+		/* nobody has said default_permissions: this does */
+		return srv->premounted || (!srv->opt.fs.noacl &&
+					   xattr_supported(srv->fs));
 	case ALWAYS:
 		break;
 	}
@@ -125,6 +128,7 @@ static void *op_init(struct fuse_conn_info *conn, struct fuse_config *cfg)
 	/* Old small inodes keep whole seconds. */
 	conn->time_gran = srv->fs->inode_size > EXT2_GOOD_OLD_INODE_SIZE ?
 			  1 : 1000000000;
+	conn->max_read = srv->opt.max_read;	/* libfuse wants it here, too */
 	conn->max_background = 64;
 	conn->congestion_threshold = 48;
 

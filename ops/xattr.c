@@ -56,7 +56,10 @@ static bool has_prefix(const char *name, const char *prefix)
 
 static bool acl_refused(const char *name)
 {
-	return op_server()->opt.fs.noacl && has_prefix(name, ACL_PREFIX);
+	const struct server *srv = op_server();
+
+	return has_prefix(name, ACL_PREFIX) &&
+	       (srv->opt.fs.noacl || !xattr_supported(srv->fs));
 }
 
 /* The kernel asks for it where a caller outside the group sets an ACL. */
@@ -96,8 +99,9 @@ int op_getxattr(const char *path, const char *name, char *value, size_t size)
 	int err;
 
 	(void)path;
+	/* A kernel that was told to ask wants to hear that there is none. */
 	if (acl_refused(name))
-		return -EOPNOTSUPP;
+		return op_server()->premounted ? -ENODATA : -EOPNOTSUPP;
 	err = op_inode(NULL, &inode);
 	if (err)
 		return err;

@@ -49,7 +49,7 @@ static void put_line(const char *fmt, va_list ap)
 	char line[LINE_LEN];
 	int saved = errno, n, m;
 
-	n = snprintf(line, sizeof(line), "fuse2fs (%s): ", short_dev);
+	n = snprintf(line, sizeof(line), "FUSE2FS (%s): ", short_dev);
 	m = vsnprintf(line + n, sizeof(line) - n, fmt, ap);
 	if (m > 0)
 		n += m;
@@ -70,6 +70,15 @@ void msg_err(const char *fmt, ...)
 }
 
 void msg_warn(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	put_line(fmt, ap);
+	va_end(ap);
+}
+
+void msg_log(const char *fmt, ...)
 {
 	va_list ap;
 

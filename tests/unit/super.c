@@ -4,6 +4,7 @@
  * mount protocol writes, what an error leaves in the superblock.
  */
 #include "voltest.h"
+#include "fs/mmp.h"
 
 /* --- the mount protocol --- */
 
@@ -61,7 +62,7 @@ static const struct policy_row {
 	{ "verity", "-t ext4 -O verity", "", READS, READS, READS },
 	{ "encrypt", "-t ext4 -O encrypt", "", READS, READS, READS },
 	{ "casefold", "-t ext4 -O casefold", "", WRITES, READS, WRITES },
-	{ "mmp", "-t ext4 -O mmp", "", READS, READS, READS },
+	{ "mmp", "-t ext4 -O mmp", "", WRITES, READS, WRITES },
 	{ "bigalloc", "-t ext4 -O bigalloc", "", WRITES, READS, WRITES },
 	{ "readonly", "-t ext4", "feature read-only", READS, READS, READS },
 	{ "shared blocks", "-t ext4", "feature shared_blocks",
@@ -245,6 +246,7 @@ static void test_overhead(const char *mkfs)
 int main(void)
 {
 	vol_init("super");
+	mmp_second_ms = 1;
 	test_protocol("-t ext4");
 	test_protocol("-t ext2 -b 1024");
 	test_protocol("-t ext2 -r 0");

@@ -31,6 +31,8 @@ int data_may_change(const struct inode *inode, unsigned flags)
 		return -EISDIR;
 	if (!S_ISREG(inode->i.mode))
 		return -EINVAL;
+	if (inode_is_gone(inode))
+		return -ESTALE;
 	if (!fs_writable(inode->fs))
 		return -EROFS;
 	if (inode->i.flags & EXT4_VERITY_FL)

@@ -132,6 +132,12 @@ uint64_t inode_goal(const struct inode *inode);
  * the generation (metadata_csum). */
 uint32_t inode_csum_seed(const struct fs *fs, uint32_t ino, uint32_t gen);
 
+/* Deleted, or about to be: a reference is all that is left of it. */
+static inline bool inode_is_gone(const struct inode *inode)
+{
+	return inode->deleted || (!inode->i.links && !inode->opens);
+}
+
 bool inode_has_extents(const struct inode *inode);
 bool inode_has_inline(const struct inode *inode);
 bool inode_is_fast_symlink(const struct inode *inode);

@@ -116,6 +116,8 @@ static ssize_t readlink_locked(struct inode *inode, char *buf, size_t size)
 
 	if (!S_ISLNK(inode->i.mode))
 		return -EINVAL;
+	if (inode_is_gone(inode))
+		return -ESTALE;
 	if (inode->i.flags & EXT4_ENCRYPT_FL)
 		return -ENOKEY;
 	if (!len)

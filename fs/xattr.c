@@ -100,7 +100,9 @@ ssize_t xattr_get(struct inode *inode, const char *name, void *buf, size_t size)
 	if (len)
 		return len;
 	fs_lock(inode->fs);
-	if (k.index == XATTR_USER && !S_ISREG(inode->i.mode) &&
+	if (inode_is_gone(inode))
+		len = -ESTALE;
+	else if (k.index == XATTR_USER && !S_ISREG(inode->i.mode) &&
 	    !S_ISDIR(inode->i.mode))
 		len = -ENODATA;
 	else if (is_acl(k.index))
@@ -261,8 +263,11 @@ static int list_locked(struct inode *inode, struct list *l)
 {
 	struct ea_area a;
 	struct buf *b;
-	int ret = ibody_area(inode, &a);
+	int ret;
 
+	if (inode_is_gone(inode))
+		return -ESTALE;
+	ret = ibody_area(inode, &a);
 	if (ret < 0)
 		return ret;
 	if (ret)

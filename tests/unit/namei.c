@@ -179,6 +179,31 @@ static void test_open_unlinked(void)
 	open_again();
 }
 
+/* Requests that found an inode may come after its last name went. */
+static void test_late(void)
+{
+	struct inode *link, *file;
+	char buf[200];
+
+	is(make("/late-link", S_IFLNK | 0777, 0, "target"), 0, "a symlink");
+	is(make_file("/late-file"), 0, "a file");
+	link = at("/late-link");
+	file = at("/late-file");
+	is(unlink_at("/late-link"), 0, "unlinked");
+	is(unlink_at("/late-file"), 0, "unlinked");
+	is(data_readlink(link, buf, sizeof(buf)), -ESTALE, "readlink is late");
+	is(data_truncate(file, 5, 0), -ESTALE, "truncate is late");
+	is(data_write(file, buf, 5, 0, 0), -ESTALE, "write is late");
+	if (xattr_supported(vol)) {
+		is(xattr_get(file, "user.x", buf, 5), -ESTALE, "getxattr is late");
+		is(xattr_list(file, buf, 5), -ESTALE, "listxattr is late");
+	}
+	is(vol->error_log.pending, 0, "none is damage");
+	drop(link);
+	drop(file);
+	open_again();
+}
+
 static void test_flags(void)
 {
 	struct inode *f, *d;
@@ -607,6 +632,7 @@ int main(void)
 		test_inherit();
 		test_links();
 		test_open_unlinked();
+		test_late();
 		test_flags();
 		test_rename();
 		test_random(k ? 1500 : 6000);

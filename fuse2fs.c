@@ -27,6 +27,7 @@
 #include "opts/helper.h"
 #include "sys/daemon.h"
 #include "sys/log.h"
+#include "sys/mount.h"
 
 /* Open files keep a lazily unmounted volume alive this long at a signal. */
 #define GRACE_MS	300
@@ -196,15 +197,11 @@ static void panic(struct fs *fs)
 	kill(getpid(), SIGTERM);
 }
 
-/* What libfuse says of a mount that somebody else has taken down meanwhile. */
-static void quiet_unmount(enum fuse_log_level level, const char *fmt, va_list ap)
+/* Not what somebody else has mounted there since ours was taken away. */
+static void unmount(struct server *srv, const char *mountpoint)
 {
-	char text[256];
-
-	(void)level;
-	vsnprintf(text, sizeof(text), fmt, ap);
-	text[strcspn(text, "\n")] = 0;
-	msg_debug("%s", text);
+	if (srv->mount_id < 0 || srv->mount_id == mount_id(mountpoint))
+		fuse_unmount(srv->fuse);
 }
 
 /* From the mounted session to the end of the mount. */
@@ -234,8 +231,7 @@ static int serve(struct server *srv, const char *mountpoint)
 	if (err)
 		msg_err("starting threads: %s", strerror(-err));
 	/* Closes libfuse's descriptor; ours serves until the mount is gone. */
-	fuse_set_log_func(quiet_unmount);
-	fuse_unmount(srv->fuse);
+	unmount(srv, mountpoint);
 	wire_stop(srv, err ? 0 : GRACE_MS);
 	close(signal_fd);
 	if (srv->opt.debug)
@@ -309,12 +305,14 @@ static int run(struct server *srv, struct fuse_args *args)
 		goto out;
 	ret = EXIT_MOUNT;
 	srv->se = fuse_get_session(srv->fuse);
+	srv->premounted = !strncmp(cmd.mountpoint, "/dev/fd/", 8);
 	if (fuse_mount(srv->fuse, cmd.mountpoint))
 		goto out;
 	srv->on_live = on_live;
 	srv->fs->on_inode_freed = inode_freed;
 	srv->fs->on_inode_freed_ctx = srv;
 	srv->fs->on_panic = panic;
+	srv->mount_id = srv->premounted ? -1 : mount_id(cmd.mountpoint);
 	err = wire_open(srv);
 	if (!err && !cmd.foreground)
 		err = go_background(srv);

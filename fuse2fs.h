@@ -38,6 +38,7 @@ struct server {
 	struct wire *wire;
 	struct handle *handles;	/* all open ones; volume lock */
 	bool premounted;	/* the mount was made by whoever runs us */
+	int mount_id;		/* of ours; -1: not known */
 	bool writeback;		/* the kernel keeps dirty pages, and times */
 	double negative_timeout;	/* seconds, of entries that do not exist */
 	void (*on_live)(struct server *srv);	/* INIT has been answered */

@@ -90,6 +90,22 @@ else
 	skip "umount -l" "fusectl cannot be mounted"
 fi
 
+# A server that is told to end takes down its own mount, and no other.
+"$FUSE2FS" "$work/img" "$m"
+pid=$(servers_of "$m")
+exec 8>mnt/open2
+umount -i -l mnt
+mount -t tmpfs other mnt
+kill -TERM "$pid"
+for ((i = 0; i < 500; i++)); do
+	[ -d "/proc/$pid" ] || break
+	sleep 0.02
+done
+ok "SIGTERM after umount -l: it ends, and what is mounted there now stays" sh -c "[ ! -d /proc/$pid ] && grep -q 'other $m tmpfs' /proc/mounts"
+exec 8>&-
+umount mnt
+ok "e2fsck finds nothing" fsck_clean img
+
 # Who made the mount may hold on to its descriptor: that is no server, unless it
 # looks like one, and then it is one that does not end.
 mkfifo fifo

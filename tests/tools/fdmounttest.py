@@ -79,4 +79,5 @@ with part("no descriptor"):
     r = subprocess.run([os.environ["FUSE2FS"], "-f", image, "/dev/fd/77"], capture_output=True, text=True, timeout=30)
     ok(r.returncode != 0 and r.stderr, "/dev/fd/77, which is not open: fails with a message", r)
     ok(not mounted(mnt), "nothing is mounted")
+subprocess.run(["umount", mnt], stderr=subprocess.DEVNULL)
 t.finish()

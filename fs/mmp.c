@@ -182,8 +182,10 @@ static int expect(struct mmp *m, uint32_t seq)
 	err = read_block(m);
 	if (err)
 		return block_error(err);
-	if (le32toh(seen_of(m)->mmp_seq) == seq)
+	if (le32toh(seen_of(m)->mmp_seq) == seq) {
+		m->updated = now_ms();
 		return 0;
+	}
 	tell_owner("the filesystem is in use by another host", seen_of(m));
 	return -EBUSY;
 }

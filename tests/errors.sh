@@ -31,7 +31,7 @@ super() {
 }
 start() {
 	: >server.log
-	ok "$1: mounts" mount_ours img mnt "$2"
+	ok "$1: mounts" mount_ours img mnt "noatime,nodiratime${2:+,$2}"
 }
 trip() {
 	ls mnt/bad >ls.out 2>&1

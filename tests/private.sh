@@ -12,6 +12,11 @@ if [ -z "${T_PRIVATE-}" ]; then
 	echo "1..0 # SKIP needs root and mount namespaces"
 	exit 0
 fi
+# Copies of other tests' mounts would keep their servers alive.
+if [ -n "${T_PRIVATE-}" ] && [ -z "${T_WORK-}" ]; then
+	awk '$0 ~ / - fuse/ { print $5 }' /proc/self/mountinfo | sort -r |
+		while read -r t_copy; do umount -l "$t_copy" 2>/dev/null; done
+fi
 . "${BASH_SOURCE[0]%/*}/functions.sh"
 
 # The helpers of mount(8) and umount(8) where these look for them, beside what

@@ -351,7 +351,7 @@ static int shift_left(struct txn *t, struct inode *inode, uint64_t lblk,
 		      int64_t delta, uint64_t *pos)
 {
 	struct ext_path p;
-	struct ext e;
+	struct ext e = { 0 };
 	int i, err = ext_walk(inode, *pos, &p);
 
 	if (err)

@@ -200,7 +200,11 @@ static void panic(struct fs *fs)
 /* Not what somebody else has mounted there since ours was taken away. */
 static void unmount(struct server *srv, const char *mountpoint)
 {
-	if (srv->mount_id < 0 || srv->mount_id == mount_id(mountpoint))
+	struct pollfd pfd = { .fd = fuse_session_fd(srv->se) };
+
+	/* without a connection libfuse only tidies up */
+	if (srv->mount_id < 0 || srv->mount_id == mount_id(mountpoint) ||
+	    (poll(&pfd, 1, 0) > 0 && (pfd.revents & POLLERR)))
 		fuse_unmount(srv->fuse);
 }
 

@@ -154,11 +154,13 @@ static int parse(struct request *r, int argc, char *argv[])
 static const char *subtype(const struct request *r)
 {
 	size_t len = r->type ? strlen(r->type) : 0;
-	const char *end = r->type + len - 4;
+	const char *end;
 
-	if (len < 4 || strncmp(end, "ext", 3) || end[3] < '2' || end[3] > '4')
+	if (len < 4)
 		return NULL;
-	return end;
+	end = r->type + len - 4;
+	return !strncmp(end, "ext", 3) && end[3] >= '2' && end[3] <= '4' ?
+		end : NULL;
 }
 
 /* The arguments as fuse2fs wants them, in place of those in ARGS. */

@@ -70,6 +70,9 @@ TOOLS=${TOOLS-}
 T_COUNT=0
 T_BAD=0
 T_CLEANUP=()
+# Programs that preload something (stdbuf) may do so to a sanitized server.
+export ASAN_OPTIONS=verify_asan_link_order=0${ASAN_OPTIONS:+:$ASAN_OPTIONS}
+export LSAN_OPTIONS=suppressions=$T_SRC/lsan.supp:print_suppressions=0
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$T_SRC/tools LC_ALL=C.UTF-8
 unset POSIXLY_CORRECT
 cd "$work" || exit 99

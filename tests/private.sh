@@ -12,9 +12,9 @@ if [ -z "${T_PRIVATE-}" ]; then
 	echo "1..0 # SKIP needs root and mount namespaces"
 	exit 0
 fi
-# Copies of other tests' mounts would keep their servers alive.
+# Copies of other tests' mounts would keep these alive.
 if [ -n "${T_PRIVATE-}" ] && [ -z "${T_WORK-}" ]; then
-	awk '$0 ~ / - fuse/ { print $5 }' /proc/self/mountinfo | sort -r |
+	awk '$5 ~ /\/fuse2fs-test\./ || / - fuse/ { print $5 }' /proc/self/mountinfo | sort -r |
 		while read -r t_copy; do umount -l "$t_copy" 2>/dev/null; done
 fi
 . "${BASH_SOURCE[0]%/*}/functions.sh"

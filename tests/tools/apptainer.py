@@ -27,7 +27,8 @@ class Driver:
         env = dict(os.environ)
         if shim:
             cmd = cmd[2:] if cmd[0] == "stdbuf" else cmd
-            env = {"LD_PRELOAD": shim, "OFFSETPRELOAD_FILE": "/proc/self/fd/3", "OFFSETPRELOAD_OFFSET": str(offset)}
+            env = {"LD_PRELOAD": shim, "OFFSETPRELOAD_FILE": "/proc/self/fd/3", "OFFSETPRELOAD_OFFSET": str(offset),
+                   "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "")}
 
         def child():
             os.setpgid(0, 0)

@@ -103,10 +103,10 @@ bool file_may_be_dirty(struct inode *inode)
 {
 	bool dirty;
 
-	if (!request_now()->srv->writeback || !S_ISREG(inode->i.mode))
+	if (!request_now()->srv->writeback)
 		return false;
 	fs_lock(inode->fs);
-	dirty = inode->writers != 0;
+	dirty = inode->writers && S_ISREG(inode->i.mode);
 	fs_unlock(inode->fs);
 	return dirty;
 }

@@ -6,7 +6,7 @@
 # nobody else sees it, and nothing is left.
 
 if [ -z "${T_PRIVATE-}" ]; then
-	if [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
+	if [ "$(id -u)" = 0 ] && unshare -m --propagation private true 2>/dev/null; then
 		T_PRIVATE=1 exec unshare -m --propagation private bash "$0" "$@"
 	fi
 	echo "1..0 # SKIP needs root and mount namespaces"

@@ -53,6 +53,7 @@ int handle_new(struct inode *inode, int flags, struct fuse_file_info *fi)
 	fs_lock(inode->fs);
 	h->flags = flags;
 	h->reserve = who.reserve;
+	h->blocks = inode->i.blocks;
 	if (for_writing(h))
 		inode->writers++;
 	gone = inode->deleted;	/* by an unlink, since it was found */
@@ -249,7 +250,6 @@ int op_write(const char *path, const char *buf, size_t len, off_t off,
 	struct request *rq = request_now();
 	uint32_t wire_flags = rq->write_flags;
 	unsigned flags = h->reserve ? DATA_RESERVE : 0;
-	uint64_t blocks;
 	ssize_t done;
 
 	(void)path;
@@ -261,13 +261,9 @@ int op_write(const char *path, const char *buf, size_t len, off_t off,
 		flags |= DATA_SYNC;
 	if (wire_flags & FUSE_WRITE_KILL_SUIDGID)
 		flags |= DATA_KILL_SUID;
-	blocks = blocks_of(h->inode);
 	done = data_write(h->inode, buf, len, off, flags);
 	if (wire_flags & FUSE_WRITE_CACHE)
 		done = write_rest(h->inode, buf, len, off, flags, done);
-	/* st_blocks is ours, but the kernel would not ask while it is open */
-	if (rq->srv->writeback && done > 0 && blocks_of(h->inode) != blocks)
-		wire_drop_attr(rq, rq->in->nodeid);
 	return done;
 }
 
@@ -280,14 +276,25 @@ int op_release(const char *path, struct fuse_file_info *fi)
 
 int op_fsync(const char *path, int datasync, struct fuse_file_info *fi)
 {
+	struct handle *h = handle_of(fi);
+	struct request *rq = request_now();
 	struct inode *inode;
+	uint64_t blocks;
 	int err;
 
 	(void)path;
 	err = op_inode(fi, &inode);
 	if (err)
 		return err;
-	return data_fsync(inode, datasync);
+	err = data_fsync(inode, datasync);
+	/* st_blocks is ours, but until the last close the kernel would not
+	 * ask for it */
+	if (!h || !file_may_be_dirty(inode))
+		return err;
+	blocks = blocks_of(inode);
+	if (__atomic_exchange_n(&h->blocks, blocks, __ATOMIC_RELAXED) != blocks)
+		wire_drop_attr(rq, rq->in->nodeid);
+	return err;
 }
 
 int op_fallocate(const char *path, int mode, off_t off, off_t len,

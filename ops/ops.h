@@ -27,6 +27,7 @@ struct handle {
 	struct inode *inode;	/* with a reference */
 	struct handle *prev, *next;	/* of srv->handles; volume lock */
 	int flags;		/* of open(2) */
+	uint64_t blocks;	/* of the inode, as the kernel was last told */
 	bool reserve;		/* the opener may use the reserved blocks */
 };
 

@@ -151,12 +151,8 @@ int data_zero(struct inode *inode, uint64_t from, uint64_t to)
 	return 0;
 }
 
-/*
- * Where the bytes OFF..OFF+LEN-1 are: up to DATA_RUNS runs; *COVERED bytes
- * are described by them.  Lock held.  The number of runs or -errno.
- */
-static int read_runs(struct inode *inode, uint64_t off, uint64_t len,
-		     struct data_run *run, uint64_t *covered)
+int data_runs(struct inode *inode, uint64_t off, uint64_t len,
+	      bool written_only, struct data_run *run, uint64_t *covered)
 {
 	struct fs *fs = inode->fs;
 	uint64_t last = (off + len - 1) >> fs->blockbits, skip, n, dev;
@@ -169,6 +165,8 @@ static int read_runs(struct inode *inode, uint64_t off, uint64_t len,
 		err = map_lookup(inode, lblk, last - lblk + 1, &m);
 		if (err)
 			return err;
+		if (written_only && m.state != MAP_WRITTEN)
+			break;
 		skip = off + *covered - (lblk << fs->blockbits);
 		n = (m.len << fs->blockbits) - skip;
 		if (n > len - *covered)
@@ -237,7 +235,7 @@ static ssize_t read_locked(struct inode *inode, uint8_t *buf, size_t len,
 		}
 		if (len > inode->i.size - off)
 			len = inode->i.size - off;
-		nr = read_runs(inode, off, len, run, &covered);
+		nr = data_runs(inode, off, len, false, run, &covered);
 		fs_unlock(fs);
 		if (nr < 0)
 			return nr;

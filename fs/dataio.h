@@ -35,6 +35,14 @@ struct data_run {
 };
 
 /*
+ * Where the bytes OFF..OFF+LEN-1 are: up to DATA_RUNS runs, of *COVERED bytes
+ * together; WRITTEN_ONLY: up to the first block that is not written.  Lock
+ * held.  The number of runs or -errno.
+ */
+int data_runs(struct inode *inode, uint64_t off, uint64_t len,
+	      bool written_only, struct data_run *run, uint64_t *covered);
+
+/*
  * May the contents be changed?  -EROFS, -EPERM (immutable, verity), -ENOKEY
  * (encrypted), -EINVAL (not a regular file), -EISDIR.  Lock held.
  */

@@ -82,42 +82,6 @@ static bool overwrite_stamps(struct inode *inode, unsigned flags)
 }
 
 /*
- * The written blocks under OFF..OFF+LEN-1, up to the first that is not:
- * up to DATA_RUNS runs, in *COVERED bytes.  Lock held.
- */
-static int overwrite_runs(struct inode *inode, uint64_t off, uint64_t len,
-			  struct data_run *run, uint64_t *covered)
-{
-	struct fs *fs = inode->fs;
-	uint64_t last = (off + len - 1) >> fs->blockbits, skip, n, dev;
-	struct map m;
-	int nr = 0, err;
-
-	for (*covered = 0; *covered < len; *covered += n) {
-		uint64_t lblk = (off + *covered) >> fs->blockbits;
-
-		err = map_lookup(inode, lblk, last - lblk + 1, &m);
-		if (err)
-			return err;
-		if (m.state != MAP_WRITTEN)
-			break;
-		skip = off + *covered - (lblk << fs->blockbits);
-		n = (m.len << fs->blockbits) - skip;
-		if (n > len - *covered)
-			n = len - *covered;
-		dev = (m.pblk << fs->blockbits) + skip;
-		if (nr && run[nr - 1].dev + run[nr - 1].len == dev) {
-			run[nr - 1].len += n;
-			continue;
-		}
-		if (nr == DATA_RUNS)
-			break;
-		run[nr++] = (struct data_run){ .len = n, .dev = dev };
-	}
-	return nr;
-}
-
-/*
  * One round of overwrite(): looks up runs, and stamps the inode before its
  * data changes.  The number of runs; 0: nothing here can be overwritten.
  */
@@ -131,7 +95,7 @@ static int overwrite_prepare(struct inode *inode, uint64_t off, uint64_t len,
 
 	fs_lock(fs);
 	if (off + len <= inode->i.size && !inode_has_inline(inode))
-		nr = overwrite_runs(inode, off, len, run, covered);
+		nr = data_runs(inode, off, len, true, run, covered);
 	if (nr > 0 && overwrite_stamps(inode, flags)) {
 		err = data_begin_attr(inode, flags & DATA_KILL_SUID ?
 				      TXN_XATTR : TXN_ATTR, &t);

@@ -54,6 +54,8 @@ void block_unreserve(struct fs *fs, uint64_t blk, uint64_t count);
  */
 int inode_alloc(struct txn *t, struct inode *dir, uint16_t mode, uint32_t *ino);
 int inode_free(struct txn *t, uint32_t ino, bool is_dir);
+/* A number that is free is INO's from now on (fast commits). */
+int inode_claim(struct txn *t, uint32_t ino, bool is_dir);
 
 /* Is the inode's bit set?  1, 0 or -errno. */
 int inode_in_use(struct fs *fs, uint32_t ino);

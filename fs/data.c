@@ -113,7 +113,8 @@ uint64_t data_max_size(const struct inode *inode)
 
 int data_finish(struct inode *inode, unsigned flags, int err)
 {
-	if (err < 0 || !(flags & DATA_SYNC))
+	if (err < 0 || !((flags & DATA_SYNC) || inode->fs->opt.sync ||
+			 (inode->i.flags & EXT2_SYNC_FL)))
 		return err;
 	return data_fsync(inode, true);
 }

@@ -97,15 +97,12 @@ static void read_only(const char *why, bool *rdonly)
 	*rdonly = true;
 }
 
-static int recover(const struct fs_options *opt, bool *rdonly)
+static void recover(const struct fs_options *opt, bool *rdonly)
 {
-	if (!opt->norecovery) {
-		msg_err("Journal needs recovery; running `e2fsck -E journal_only' is required.");
-		return -EUCLEAN;
-	}
+	if (!opt->norecovery)
+		return;
 	msg_warn("Mounting read-only without recovering journal.");
 	*rdonly = true;
-	return 0;
 }
 
 static int check_unknown(enum feature_set set, unsigned nr, bool *rdonly)
@@ -138,7 +135,8 @@ static int check_bit(enum feature_set set, unsigned nr,
 		read_only(f->why, rdonly);
 		return 0;
 	case RECOVER:
-		return recover(opt, rdonly);
+		recover(opt, rdonly);
+		return 0;
 	case REFUSE:
 		break;
 	}

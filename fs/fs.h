@@ -58,8 +58,9 @@ struct fs_options {
 	size_t cache_size;		/* bytes; 0: default */
 	unsigned commit_interval;	/* seconds; 0: default (5) */
 	enum fs_errors errors;
-	const char *journal_path;	/* an external journal; NULL: found by
-					 * what the superblock says */
+	char *journal_path;		/* an external journal; NULL: found by */
+	uint32_t journal_dev;		/* its number; 0: by what the superblock
+					 * says */
 };
 
 /* What is to be recorded in the superblock about an error (err.c). */
@@ -96,6 +97,8 @@ struct fs {
 	 */
 	ext2_filsys e2;
 	struct device *dev;
+	struct device *log_dev;		/* where DEV's overlay reads (recover.c);
+					 * else NULL */
 	struct cache *cache;
 	struct buf *super_buf;		/* pinned */
 
@@ -117,6 +120,7 @@ struct fs {
 	bool csum;			/* metadata_csum */
 
 	bool rdonly;			/* no writing: asked for, or needed */
+	bool shown;			/* what is served was recovered in memory */
 	bool aborted;			/* no more writing: see errors= */
 	bool error_ro;			/* errors=remount-ro: no new handles; what
 					 * was changed before is still committed */

@@ -297,7 +297,8 @@ bool fs_block_valid(struct fs *fs, uint64_t blk, uint64_t count)
 	if (blk < fs->first_data_block || blk >= fs->blocks_count ||
 	    count > fs->blocks_count - blk)
 		return false;
-	return !count || !zone_find(fs->groups, blk, count);
+	return !count || (!zone_find(fs->groups, blk, count) &&
+			  !journal_owns(fs, blk, count));
 }
 
 /* One open run per kind of metadata: with flex_bg those of neighbouring

@@ -440,6 +440,17 @@ int inode_alloc(struct txn *t, struct inode *dir, uint16_t mode, uint32_t *ino)
 	return ret;
 }
 
+int inode_claim(struct txn *t, uint32_t ino, bool is_dir)
+{
+	struct fs *fs = txn_fs(t);
+
+	if (ino < EXT2_FIRST_INO(fs->e2->super) ||
+	    ino > fs->e2->super->s_inodes_count)
+		return fs_corrupt(fs, ino, 0, "bad inode number");
+	return change_bit(t, inode_group(fs, ino), index_of(fs, ino), true,
+			  is_dir);
+}
+
 int inode_free(struct txn *t, uint32_t ino, bool is_dir)
 {
 	struct fs *fs = txn_fs(t);

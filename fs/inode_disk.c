@@ -273,23 +273,34 @@ static int check_fields(struct inode *inode)
 	return 0;
 }
 
+static bool extra_is_good(struct inode *inode)
+{
+	unsigned extra = raw_extra(inode);
+
+	return extra + GOOD_OLD <= inode->fs->inode_size && extra % 4 == 0;
+}
+
+int inode_decode_body(struct inode *inode)
+{
+	if (!extra_is_good(inode))
+		return fs_corrupt(inode->fs, inode->ino, 0, "bad extra size %u",
+				  raw_extra(inode));
+	decode_fields(inode);
+	return check_fields(inode);
+}
+
 int inode_decode(struct inode *inode)
 {
 	struct fs *fs = inode->fs;
 	struct ext2_inode_large *raw = raw_of(inode);
-	unsigned extra = raw_extra(inode);
 
 	if (!raw->i_mode && !raw->i_links_count &&
 	    inode->ino >= EXT2_FIRST_INO(fs->e2->super))
 		return -ESTALE;
-	if (extra + GOOD_OLD > fs->inode_size || extra % 4)
-		return fs_corrupt(fs, inode->ino, 0, "bad extra size %u",
-				  extra);
-	if (!csum_good(inode))
+	if (extra_is_good(inode) && !csum_good(inode))
 		return fs_fail(fs, -EFSBADCRC, inode->ino, 0,
 			       "wrong inode checksum");
-	decode_fields(inode);
-	return check_fields(inode);
+	return inode_decode_body(inode);
 }
 
 void inode_encode(struct inode *inode)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * inode_disk.h - an inode between disk and memory.  inode.c's own.
+ * inode_disk.h - an inode between disk and memory.  For inode.c, and fcreplay.c.
  */
 #ifndef FS_INODE_DISK_H
 #define FS_INODE_DISK_H
@@ -12,6 +12,8 @@
  * -EFSBADCRC (reported), -ESTALE if nothing was ever stored there.
  */
 int inode_decode(struct inode *inode);
+/* The same without looking at the checksum. */
+int inode_decode_body(struct inode *inode);
 /* The other way, with the checksum. */
 void inode_encode(struct inode *inode);
 

@@ -21,7 +21,6 @@
 #include "fs/fs.h"
 #include "fs/group.h"
 #include "fs/inode.h"
-#include "fs/jcheck.h"
 #include "fs/mmp.h"
 #include "fs/orphan.h"
 #include "fs/path.h"
@@ -29,6 +28,9 @@
 #include "io/cache.h"
 #include "io/device.h"
 #include "io/iomgr.h"
+#include "journal/fastcommit.h"
+#include "journal/logfile.h"
+#include "journal/recover.h"
 #include "journal/txn.h"
 #include "sys/log.h"
 
@@ -275,13 +277,50 @@ static int check_root(struct fs *fs)
 	return err;
 }
 
+/* Why must the volume not be written?  NULL: it may.  What has to be replayed
+ * was, but e2fsck would replay a log even if no bit said so. */
+static const char *journal_trouble(int err, const struct logfile *lf)
+{
+	switch (err) {
+	case 0:
+		break;
+	case -ENODEV:
+		return "its journal device was not found";
+	case -EBUSY:
+		return "its journal device is in use";
+	case -EOPNOTSUPP:
+		return "the journal is of an unknown kind";
+	case -EFSCORRUPTED:
+	case -EFSBADCRC:
+		return "the journal is damaged";
+	default:
+		return "the journal cannot be used";
+	}
+	if (!lf)
+		return NULL;
+	if (lf->backup)
+		return "the journal's inode is damaged";
+	if (lf->super.start)
+		return "the journal needs recovery";
+	if (lf->super.error)
+		return "the journal has an error on record";
+	return NULL;
+}
+
 static void check_journal(struct fs *fs)
 {
+	struct logfile *lf = NULL;
 	const char *why;
+	int err;
 
 	if (fs->rdonly)
 		return;
-	why = journal_check(fs);
+	err = logfile_open(fs, true, &lf);
+	why = journal_trouble(err, lf);
+	if (!why && lf)
+		journal_attach(fs, lf);
+	else
+		logfile_close(lf);
 	if (!why)
 		return;
 	msg_warn("Mounting read-only: %s; running e2fsck is recommended.", why);
@@ -325,7 +364,7 @@ static void warn_state(struct fs *fs)
 	if (sb->s_checkinterval &&
 	    checked + le32toh(sb->s_checkinterval) <= now)
 		msg_warn("Warning: Check time reached; running e2fsck is recommended.");
-	if (sb->s_last_orphan && fs->rdonly)
+	if (sb->s_last_orphan && fs->rdonly && !fs->shown)
 		msg_warn("Orphans detected; running e2fsck is recommended.");
 }
 
@@ -345,31 +384,43 @@ static void set_counts(struct fs *fs, struct ext2_super_block *sb)
 	sb->s_free_inodes_count = htole32(inodes);
 }
 
-/* Says on disk that the volume is mounted. */
-static int mount_super(struct fs *fs)
+/*
+ * Says on disk that the volume is mounted: that its journal is in use (J8),
+ * or else that it was not unmounted.
+ */
+static void mark_mounted(struct fs *fs, struct ext2_super_block *sb)
 {
 	int64_t now = fs_now(fs).tv_sec;
+
+	fs->was_valid = le16toh(sb->s_state) & EXT2_VALID_FS;
+	sb->s_mnt_count = htole16(le16toh(sb->s_mnt_count) + 1);
+	sb->s_mtime = htole32(now);
+	sb->s_mtime_hi = now >> 32;
+	if (!journal_has_log(fs))
+		sb->s_state &= htole16(~EXT2_VALID_FS);
+#ifndef BREAK_J8
+	else
+		sb->s_feature_incompat |=
+			htole32(EXT3_FEATURE_INCOMPAT_RECOVER);
+#endif
+	set_counts(fs, sb);
+}
+
+/* The superblock first, then the log's (J8). */
+static int mount_super(struct fs *fs)
+{
 	struct ext2_super_block *sb;
 	struct txn *t;
 	int err;
 
 	fs_lock(fs);
 	err = txn_begin(fs, TXN_SUPER, &t);
-	if (err)
-		goto out;
-	sb = fs_super_write(t);
-	if (!sb) {
-		err = txn_stop(t, -ENOMEM);
-		goto out;
+	if (!err) {
+		sb = fs_super_write(t);
+		if (sb)
+			mark_mounted(fs, sb);
+		err = txn_stop(t, sb ? 0 : -ENOMEM);
 	}
-	fs->was_valid = le16toh(sb->s_state) & EXT2_VALID_FS;
-	sb->s_mnt_count = htole16(le16toh(sb->s_mnt_count) + 1);
-	sb->s_mtime = htole32(now);
-	sb->s_mtime_hi = now >> 32;
-	sb->s_state &= htole16(~EXT2_VALID_FS);
-	set_counts(fs, sb);
-	txn_end(t);
-out:
 	fs_unlock(fs);
 	if (!err)
 		err = txn_sync(fs, 0);
@@ -377,34 +428,142 @@ out:
 		msg_err("Cannot write the superblock: %s.", strerror(-err));
 	else
 		fs->mounted = true;
+	if (err)
+		return err;
+	err = journal_log_begin(fs);
+	if (err)
+		msg_err("Cannot write the journal: %s.", strerror(-err));
 	return err;
 }
 
-static void fs_free(struct fs *fs)
+/* All that knows what is on the volume. */
+static void close_parts(struct fs *fs)
 {
 	if (fs->names)
 		name_cache_free(fs->names);
+	fs->names = NULL;
 	orphan_close(fs);
+	fs->orphans = NULL;
 	if (fs->inodes)
 		inode_table_free(fs->inodes);
+	fs->inodes = NULL;
 	if (fs->journal)
 		journal_close(fs);
+	fs->journal = NULL;
 	if (fs->groups)
 		groups_free(fs->groups);
+	fs->groups = NULL;
 	cache_put(fs->super_buf);
+	fs->super_buf = NULL;
 	if (fs->cache)
 		cache_free(fs->cache);
+	fs->cache = NULL;
 	if (fs->e2) {
 		fs->e2->flags &= ~(EXT2_FLAG_DIRTY | EXT2_FLAG_CHANGED |
 				   EXT2_FLAG_IB_DIRTY | EXT2_FLAG_BB_DIRTY |
 				   EXT2_FLAG_RW);
 		ext2fs_free(fs->e2);
 	}
+	fs->e2 = NULL;
+}
+
+static void fs_free(struct fs *fs)
+{
+	close_parts(fs);
 	mmp_close(fs);
 	if (fs->dev)
 		device_close(fs->dev);
+	if (fs->log_dev)
+		device_close(fs->log_dev);
 	pthread_mutex_destroy(&fs->lock);
 	free(fs);
+}
+
+/* From a superblock that was accepted to all that is in memory.  Lock held. */
+static int open_base(struct fs *fs)
+{
+	int err;
+
+	err = open_library(fs);
+	if (!err)
+		err = set_geometry(fs);
+	if (!err)
+		err = set_errors(fs);
+	if (!err)
+		err = open_parts(fs);
+	return err ? err : groups_check(fs);
+}
+
+/* What is on the volume has changed.  Lock held, and dropped in between. */
+static int reopen(struct fs *fs)
+{
+	struct ext2_super_block sb;
+	int err;
+
+	fs_unlock(fs);
+	close_parts(fs);
+	fs_lock(fs);
+	err = check_features(fs, &sb);
+	return err ? err : open_base(fs);
+}
+
+/*
+ * Work on what is shown of the recovered volume; all of it stays in memory.
+ * Called, and returns, with the lock held.
+ */
+static int finish_shown(struct fs *fs, const struct fastcommit *fc)
+{
+	bool rdonly = fs->rdonly;
+	int err;
+
+	fs->rdonly = false;
+	err = orphan_open(fs);
+	fs_unlock(fs);
+	if (!err && fc)
+		err = fastcommit_replay(fs, fc);
+	if (!err && rdonly)
+		err = orphan_recover(fs);
+	if (!err)
+		err = txn_sync(fs, 0);
+	fs_lock(fs);
+	fs->rdonly = rdonly;
+	return err;
+}
+
+static int recover_shown(struct fs *fs, struct recovery *r)
+{
+	int err;
+
+	err = recover_show(r);
+	if (!err && fs->rdonly)
+		err = recover_keep(r);
+	if (!err)
+		err = reopen(fs);
+	if (!err)
+		err = finish_shown(fs, recover_fast(r));
+	fs->shown = !err && fs->rdonly;
+	return err;
+}
+
+/* Replays the journal, into memory if the volume is not to be written.  Lock
+ * held. */
+static int recover(struct fs *fs)
+{
+	struct recovery *r;
+	int err;
+
+	if (!ext2fs_has_feature_journal_needs_recovery(fs->e2->super) ||
+	    fs->opt.norecovery)
+		return 0;
+	err = recover_begin(fs, &r);
+	if (err)
+		return err;
+	if (fs->rdonly || recover_fast(r))
+		err = recover_shown(fs, r);
+	if (!err && !fs->rdonly)
+		err = recover_write(r);
+	recover_free(r);
+	return err ? err : reopen(fs);
 }
 
 static int open_volume(struct fs *fs)
@@ -414,19 +573,13 @@ static int open_volume(struct fs *fs)
 	err = source_open(fs);
 	if (!err)
 		err = check_source(fs);
-	if (!err)
-		err = open_library(fs);
-	if (!err)
-		err = set_geometry(fs);
-	if (!err)
-		err = set_errors(fs);
 	if (err)
 		return err;
 
 	fs_lock(fs);
-	err = open_parts(fs);
+	err = open_base(fs);
 	if (!err)
-		err = groups_check(fs);
+		err = recover(fs);
 	if (!err)
 		err = check_root(fs);
 	if (!err) {
@@ -480,24 +633,34 @@ int fs_start(struct fs *fs)
 	return err ? err : journal_start(fs);
 }
 
-/* The last handle: clean again, if it was clean and nothing was found. */
+/*
+ * The last handle: clean again, if it was clean and nothing was found.  With a
+ * journal also after an error that made the volume read-only: the journal is
+ * empty, and the error is on record.
+ */
 static int unmount_super(struct fs *fs)
 {
 	struct ext2_super_block *sb;
+	bool error_ro;
 	struct txn *t;
 	int err;
 
 	fs_lock(fs);
+	error_ro = fs->error_ro;
+	fs->error_ro = error_ro && !journal_has_log(fs);
 	err = txn_begin(fs, TXN_SUPER, &t);
 	if (!err) {
 		sb = fs_super_write(t);
 		if (sb) {
 			orphan_clear_present(fs, sb);
+			sb->s_feature_incompat &=
+				~htole32(EXT3_FEATURE_INCOMPAT_RECOVER);
 			if (fs->was_valid)
 				sb->s_state |= htole16(EXT2_VALID_FS);
 		}
 		err = txn_stop(t, sb ? 0 : -ENOMEM);
 	}
+	fs->error_ro = error_ro;
 	fs_unlock(fs);
 	return err ? err : txn_sync(fs, 0);
 }
@@ -512,7 +675,9 @@ static int unmount(struct fs *fs)
 	/* all but the superblock first: clean must be the last thing said */
 	if (!err)
 		err = txn_sync(fs, 0);
-	if (!err && fs_writable(fs))
+	if (!err)
+		err = journal_log_end(fs);
+	if (!err && (fs_writable(fs) || journal_has_log(fs)))
 		err = unmount_super(fs);
 	fs->mounted = false;
 	if (err)

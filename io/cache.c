@@ -157,7 +157,7 @@ static void unlist(struct cache *c, struct buf *b)
 
 static bool is_dirty(const struct buf *b)
 {
-	return b->txn || b->commit;
+	return b->txn || b->commit || b->logged;
 }
 
 /* The hot block that was not used for longest turns cold again. */
@@ -234,7 +234,7 @@ void cache_settle(struct buf *b)
 	struct cache *c = b->cache;
 
 	if (b->dead) {
-		if (!b->refs && !is_dirty(b))
+		if (!b->refs && !is_dirty(b) && !b->doomed)
 			buf_free(b);
 		return;
 	}
@@ -492,6 +492,8 @@ void cache_drop(struct buf *b)
 	hash_del(c, b);
 	/* the running commit may still have to write it, or somebody holds it */
 	b->dead = 1;
+	if (b->commit || b->logged)
+		txn_doom(c->fs, b);
 	cache_settle(b);
 }
 

@@ -70,11 +70,15 @@ struct buf {
 	unsigned newborn:1;		/* so, in the running group: nothing
 					 * durable points to it */
 	unsigned dead:1;		/* dropped while somebody held it */
+	unsigned doomed:1;		/* dropped while the log needed it; on
+					 * the list of the group that did it */
 	uint64_t birth;			/* cache clock when it came in; hot: count
 					 * of misses when last used */
 	uint64_t handle_id;		/* last handle that saved its pre-image */
 	struct commit_block *commit;	/* its place in the running commit, whose
 					 * copy may still be ->data */
+	struct commit_block *logged;	/* the same in the log, until it is
+					 * written home */
 };
 
 struct cache_stats {
@@ -121,10 +125,11 @@ void cache_get_stats(struct cache *c, struct cache_stats *st);
 /*
  * For journal/ only.
  *
- * cache_settle(): to be called after a change of ->txn or ->commit: B may
- * have become dirty, or evictable, and a dropped B is freed here when nobody
- * needs it any more.  cache_drop(): forgets B at once; its memory stays until
- * the last cache_put() and the end of the running commit.  Pages are one
+ * cache_settle(): to be called after a change of ->txn, ->commit or ->logged:
+ * B may have become dirty, or evictable, and a dropped B is freed here when
+ * nobody needs it any more.  cache_drop(): forgets B at once; its memory stays until
+ * the last cache_put(), the end of the running commit, and as long as the log
+ * needs it (->logged: a committed copy is not home yet).  Pages are one
  * block, aligned for O_DIRECT.
  */
 void cache_settle(struct buf *b);
@@ -135,5 +140,7 @@ size_t cache_limit(const struct cache *c);		/* in blocks */
 
 /* From txn.c: takes a dirty buffer out of the running transaction. */
 void txn_forget(struct buf *b);
+/* From freed.c: B is dropped, but the log, or a commit, has it. */
+void txn_doom(struct fs *fs, struct buf *b);
 
 #endif

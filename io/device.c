@@ -10,7 +10,9 @@
  * named by its descriptor.
  *
  * Locks: sync_lock serialises flushes; direct_lock is taken with O_DIRECT
- * only, exclusive for writes smaller than a sector.  Both are innermost.
+ * only, exclusive for writes smaller than a sector; overlay_lock is taken
+ * while there is an overlay.  All are innermost, overlay_lock outside the
+ * others.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -22,6 +24,7 @@
 #define _LARGEFILE64_SOURCE 1
 #endif
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -35,6 +38,7 @@
 #include <linux/fs.h>
 
 #include "io/device.h"
+#include "io/overlay.h"
 
 #define CHUNK		(256 * 1024)	/* bounce and zero buffers */
 #define DIRECT_ALIGN	4096		/* where the kernel does not tell */
@@ -48,6 +52,8 @@ struct device {
 	uint64_t offset, size;
 	unsigned align;			/* O_DIRECT: of everything; else 0 */
 	pthread_rwlock_t direct_lock;
+	struct overlay *_Atomic overlay;	/* NULL: the device as it is */
+	pthread_rwlock_t overlay_lock;
 
 	/*
 	 * written counts completed writes, synced is the value it had before
@@ -169,6 +175,7 @@ int device_open(const char *path, unsigned flags, uint64_t offset,
 		return -ENOMEM;
 	pthread_mutex_init(&dev->sync_lock, NULL);
 	pthread_rwlock_init(&dev->direct_lock, NULL);
+	pthread_rwlock_init(&dev->overlay_lock, NULL);
 	dev->fd = -1;
 	dev->readonly = flags & DEVICE_RDONLY;
 	dev->by_fd = named_by_fd(path);
@@ -204,6 +211,8 @@ void device_close(struct device *dev)
 		return;
 	if (dev->fd >= 0)
 		close(dev->fd);
+	overlay_free(dev->overlay);
+	pthread_rwlock_destroy(&dev->overlay_lock);
 	pthread_rwlock_destroy(&dev->direct_lock);
 	pthread_mutex_destroy(&dev->sync_lock);
 	free(dev);
@@ -222,7 +231,8 @@ static int check_access(struct device *dev, enum device_op op, uint64_t off,
 	}
 	if (op == DEVICE_SYNC)
 		return 0;
-	if (op != DEVICE_READ && (dev->readonly || dev->stopped))
+	if (op != DEVICE_READ &&
+	    ((dev->readonly && !dev->overlay) || dev->stopped))
 		return -EROFS;
 	if (off > dev->size || len > dev->size - off)
 		return -EIO;
@@ -321,21 +331,33 @@ static int bounce(struct device *dev, uint8_t *buf, size_t len, uint64_t pos,
 	return err;
 }
 
-int device_read(struct device *dev, void *buf, size_t len, uint64_t off)
+int device_read_raw(struct device *dev, void *buf, size_t len, uint64_t off)
 {
 	uint64_t pos = dev->offset + off;
 	ssize_t n;
-	int err;
 
-	err = check_access(dev, DEVICE_READ, off, len);
-	if (err)
-		return err;
 	if (dev->align && !is_aligned(dev, buf, len, pos))
 		return bounce(dev, buf, len, pos, false);
 	n = read_some(dev, buf, len, pos);
 	if (n < 0)
 		return n;
 	return (size_t)n == len ? 0 : -EIO;
+}
+
+int device_read(struct device *dev, void *buf, size_t len, uint64_t off)
+{
+	int err;
+
+	err = check_access(dev, DEVICE_READ, off, len);
+	if (!err)
+		err = device_read_raw(dev, buf, len, off);
+	if (err || !dev->overlay)
+		return err;
+	pthread_rwlock_rdlock(&dev->overlay_lock);
+	if (dev->overlay)
+		err = overlay_patch(dev->overlay, buf, len, off);
+	pthread_rwlock_unlock(&dev->overlay_lock);
+	return err;
 }
 
 static int write_direct(struct device *dev, const void *buf, size_t len,
@@ -355,14 +377,13 @@ static int write_direct(struct device *dev, const void *buf, size_t len,
 	return err;
 }
 
-int device_write(struct device *dev, const void *buf, size_t len, uint64_t off)
+/* Past the overlay. */
+static int write_raw(struct device *dev, const void *buf, size_t len,
+		     uint64_t off)
 {
 	uint64_t pos = dev->offset + off;
 	int err;
 
-	err = check_access(dev, DEVICE_WRITE, off, len);
-	if (err)
-		return err;
 	if (dev->align)
 		err = write_direct(dev, buf, len, pos);
 	else
@@ -374,6 +395,69 @@ int device_write(struct device *dev, const void *buf, size_t len, uint64_t off)
 	 */
 	dev->written++;
 	return err;
+}
+
+int device_write(struct device *dev, const void *buf, size_t len, uint64_t off)
+{
+	int err;
+
+	err = check_access(dev, DEVICE_WRITE, off, len);
+	if (err)
+		return err;
+	if (!dev->overlay)
+		return write_raw(dev, buf, len, off);
+	pthread_rwlock_wrlock(&dev->overlay_lock);
+	err = overlay_write(dev->overlay, dev, buf, len, off);
+	pthread_rwlock_unlock(&dev->overlay_lock);
+	return err;
+}
+
+int device_overlay(struct device *dev, unsigned blocksize, struct device *from,
+		   uint32_t escape_be)
+{
+	struct overlay *o = overlay_new(blocksize, from, escape_be);
+
+	if (!o)
+		return -ENOMEM;
+	assert(!dev->overlay);
+	dev->overlay = o;
+	return 0;
+}
+
+int device_redirect(struct device *dev, uint64_t blk, uint64_t off,
+		    bool escaped)
+{
+	int err;
+
+	pthread_rwlock_wrlock(&dev->overlay_lock);
+	err = overlay_redirect(dev->overlay, blk, off, escaped);
+	pthread_rwlock_unlock(&dev->overlay_lock);
+	return err;
+}
+
+const void *device_overlay_page(struct device *dev, uint64_t *blk)
+{
+	struct overlay *o = dev->overlay;
+	size_t i;
+
+	for (i = overlay_find(o, *blk); i < o->count; i++) {
+		if (!o->blocks[i].paged)
+			continue;
+		*blk = o->blocks[i].blk;
+		return o->blocks[i].page;
+	}
+	return NULL;
+}
+
+void device_overlay_end(struct device *dev)
+{
+	struct overlay *o;
+
+	pthread_rwlock_wrlock(&dev->overlay_lock);
+	o = dev->overlay;
+	dev->overlay = NULL;
+	pthread_rwlock_unlock(&dev->overlay_lock);
+	overlay_free(o);
 }
 
 int device_sync(struct device *dev)
@@ -425,8 +509,12 @@ void device_drop_cached(struct device *dev, uint64_t off, uint64_t len)
 int device_write_through(struct device *dev, const void *buf, size_t len,
 			 uint64_t off)
 {
-	int err = device_write(dev, buf, len, off);
+	int err = dev->readonly ? -EROFS :
+		  check_access(dev, DEVICE_WRITE, off, len);
 
+	/* never the overlay's: other hosts shall see it */
+	if (!err)
+		err = write_raw(dev, buf, len, off);
 	if (err)
 		return err;
 	if (!dev->by_fd &&
@@ -476,6 +564,8 @@ int device_discard(struct device *dev, uint64_t off, uint64_t len)
 		return err;
 	if (!len)
 		return 0;
+	if (dev->overlay)
+		return -EOPNOTSUPP;
 	if (dev->block) {
 		if (ioctl(dev->fd, BLKDISCARD, range))
 			err = -errno;

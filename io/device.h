@@ -62,6 +62,23 @@ void device_drop_cached(struct device *dev, uint64_t off, uint64_t len);
 int device_write_through(struct device *dev, const void *buf, size_t len,
 			 uint64_t off);
 
+/*
+ * The overlay: from device_overlay() on what is written stays in memory, is
+ * seen by every read, and the device is not written; until
+ * device_overlay_end() forgets it.  To be begun and ended while no other
+ * thread writes, and by the one who does.
+ *
+ * device_redirect(): block BLK of BLOCKSIZE bytes is what stands at OFF of
+ * FROM (the journal), its first 4 bytes being ESCAPE_BE where ESCAPED.
+ * device_overlay_page(): the first block written from *BLK on, or NULL.
+ */
+int device_overlay(struct device *dev, unsigned blocksize, struct device *from,
+		   uint32_t escape_be);
+int device_redirect(struct device *dev, uint64_t blk, uint64_t off,
+		    bool escaped);
+const void *device_overlay_page(struct device *dev, uint64_t *blk);
+void device_overlay_end(struct device *dev);
+
 /* Every write from now on fails: the device belongs to somebody else. */
 void device_stop_writing(struct device *dev);
 

@@ -31,8 +31,10 @@ struct logfile {
 	struct fs *fs;
 	struct device *dev;		/* the volume's, or its own */
 	bool external;			/* its own: closed with it */
+	bool backup;			/* by the superblock's copy of the
+					 * inode, which is damaged */
 	unsigned blocksize;
-	struct log_run *runs;
+	struct log_run *runs;		/* in the order of the log */
 	size_t run_count;
 	uint64_t super_off;		/* bytes, on dev */
 	struct jbd_super super;		/* as on disk */
@@ -56,6 +58,10 @@ struct logfile {
  */
 int logfile_open(struct fs *fs, bool writable, struct logfile **out);
 void logfile_close(struct logfile *lf);		/* NULL is allowed */
+
+/* Where JBLK is on ->dev, in bytes; *RUN (may be NULL) log blocks from there
+ * on are neighbours: 0 if it is outside the journal. */
+uint64_t logfile_offset(const struct logfile *lf, uint32_t jblk, uint32_t *run);
 
 /* COUNT log blocks from JBLK, without wrapping.  -EIO... */
 int logfile_read(struct logfile *lf, uint32_t jblk, uint32_t count, void *buf);

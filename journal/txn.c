@@ -3,9 +3,8 @@
  * txn.c - handles: joining the running transaction, and taking it all back.
  *
  * Knows what a handle changed (an undo list: pre-images of buffers, saved
- * memory, freed blocks), which buffers are dirty and which freed blocks wait
- * for durability.  Does no I/O and does not know how a transaction gets to
- * disk: commit.c does.
+ * memory, freed blocks) and which buffers are dirty.  Does no I/O and does not
+ * know how a transaction gets to disk: commit.c does.
  *
  * Everything is under the volume lock, held from txn_begin() to txn_end().
  */
@@ -44,6 +43,8 @@ static const struct {
  */
 #define RUNS_PER_CREDIT	16
 
+#define POOL_MAX	2	/* groups that wait to be used again */
+
 enum undo_kind { UNDO_BUF, UNDO_MEM, UNDO_FREED, UNDO_REUSED };
 
 struct undo {
@@ -54,7 +55,8 @@ struct undo {
 			struct buf *buf;	/* with a reference */
 			void *image;		/* page; NULL: buf was fresh */
 			bool joined;		/* by this handle */
-			bool moved;		/* image is the commit's */
+			struct commit_block *owner;	/* whose page the
+							 * image is */
 		};
 		struct {
 			void *mem;
@@ -152,6 +154,7 @@ void group_link(struct txn_group *g, struct buf *b)
 {
 	if (!g->count++)
 		g->born_ms = journal_now_ms();
+	freed_rejoin(g, b->blk);
 	b->txn = g;
 	b->txn_prev = NULL;
 	b->txn_next = g->bufs;
@@ -179,7 +182,7 @@ void txn_forget(struct buf *b)
 }
 
 /* Room for one block more in the commit's array. */
-static int group_reserve(struct txn_group *g)
+int group_reserve(struct txn_group *g)
 {
 	struct commit_block *blocks;
 	size_t room;
@@ -195,17 +198,66 @@ static int group_reserve(struct txn_group *g)
 	return 0;
 }
 
+/* Groups that had a commit keep their array for the next. */
+struct txn_group *group_new(struct journal *j)
+{
+	struct txn_group *g = j->pool;
+
+	if (!g)
+		return calloc(1, sizeof(*g));
+	j->pool = g->next;
+	j->pooled--;
+	g->next = NULL;
+	return g;
+}
+
+void group_recycle(struct journal *j, struct txn_group *g)
+{
+	assert(!g->bufs && !g->doomed && !g->frozen.total && !g->left);
+	if (j->pooled == POOL_MAX) {
+		free(g->blocks);
+		free(g);
+		return;
+	}
+	g->count = 0;
+	g->next = j->pool;
+	j->pool = g;
+	j->pooled++;
+}
+
 /* --- begin --- */
 
-/* Waits, or sees to it, that the running group has room for a handle. */
-static void make_room(struct journal *j)
+/*
+ * In a small log no kind reserves more than half of a group's part, or each
+ * operation would be a commit.  Those that can stop at any point do so; what
+ * the others may need beyond that the log has, as a group is a quarter of it.
+ */
+static unsigned credits_of(const struct journal *j, enum txn_kind kind)
+{
+	unsigned credits = kinds[kind].credits;
+
+	return j->limit && credits > j->limit / 2 ? j->limit / 2 : credits;
+}
+
+/* Has the running group room for CREDITS more?  It must fit in its part of
+ * the log. */
+static bool has_room(const struct journal *j, unsigned credits)
 {
 	size_t want = j->threaded ? j->hard : j->soft;
 
-	while (j->running->count >= want)
+	if (j->running->count >= want)
+		return false;
+	return !j->limit || group_is_empty(j->running) ||
+	       log_need(j, j->running) + credits <= j->limit;
+}
+
+/* Waits, or sees to it, that there is room for a handle. */
+static void make_room(struct journal *j, unsigned credits)
+{
+	while (!has_room(j, credits))
 		if (journal_commit(j))
 			return;
-	if (j->running->count >= j->soft && !j->committing)
+	if (j->running->count >= j->soft && !j->busy)
 		pthread_cond_signal(&j->wake);
 }
 
@@ -217,8 +269,9 @@ int txn_begin(struct fs *fs, enum txn_kind kind, struct txn **out)
 	if (fs->rdonly || fs->aborted || fs->error_ro)
 		return -EROFS;
 	assert(!j->open);
-	if (j->running->count >= j->soft)
-		make_room(j);
+	t->credits = credits_of(j, kind);
+	if (j->running->count >= j->soft || !has_room(j, t->credits))
+		make_room(j, t->credits);
 	if (fs->rdonly || fs->aborted || fs->error_ro)
 		return -EROFS;
 	j->open = true;
@@ -235,9 +288,20 @@ int txn_begin(struct fs *fs, enum txn_kind kind, struct txn **out)
 
 /* --- changing things --- */
 
+/* The frozen group that still has B's page for its own contents. */
+static struct commit_block *page_owner(const struct buf *b)
+{
+	assert(!b->commit || !b->logged || b->logged->copied);
+	if (b->commit && !b->commit->copied)
+		return b->commit;
+	if (b->logged && !b->logged->copied)
+		return b->logged;
+	return NULL;
+}
+
 /*
- * The pre-image of B in U.  If the running commit writes from B's page, that
- * page is the pre-image, and B gets a new one.
+ * The pre-image of B in U.  If a commit, or what is to be written home, has
+ * B's page, that page is the pre-image, and B gets a new one.
  */
 static int save_image(struct txn *t, struct buf *b, struct undo *u)
 {
@@ -250,10 +314,10 @@ static int save_image(struct txn *t, struct buf *b, struct undo *u)
 	if (!page)
 		return -ENOMEM;
 	memcpy(page, b->data, size);
-	if (b->commit && !b->commit->copied) {
+	u->owner = page_owner(b);
+	if (u->owner) {
 		u->image = b->data;
-		u->moved = true;
-		b->commit->copied = true;
+		u->owner->copied = true;
 		b->data = page;
 	} else {
 		u->image = page;
@@ -315,13 +379,15 @@ int txn_freed(struct txn *t, uint64_t blk, uint64_t count, bool meta)
 {
 	struct undo *u = undo_new(t, UNDO_FREED);
 
-	if (!u || range_add(&t->group->frozen, blk, count))
+	if (!u || freed_add(t, blk, count, meta))
 		return -ENOMEM;
 	u->blk = blk;
 	u->count = count;
 	u->meta = meta;
 	undo_push(t, u);
 	t->runs++;
+	if (meta)	/* a revoke record has eight bytes at most */
+		t->runs += count * 8 * RUNS_PER_CREDIT / t->fs->blocksize;
 	return 0;
 }
 
@@ -338,25 +404,6 @@ int txn_reused(struct txn *t, uint64_t blk, uint64_t count)
 }
 
 /* --- end --- */
-
-/* Those of the freed blocks that stayed free leave the cache. */
-static void forget_freed(struct txn *t, uint64_t blk, uint64_t count)
-{
-	uint64_t end = blk + count, start, len;
-
-	while (blk < end && range_next(&t->group->frozen, blk, &start, &len)) {
-		if (start >= end)
-			break;
-		if (start < blk) {
-			len -= blk - start;
-			start = blk;
-		}
-		if (len > end - start)
-			len = end - start;
-		cache_forget(t->fs->cache, start, len);
-		blk = start + len;
-	}
-}
 
 static void close_handle(struct txn *t)
 {
@@ -384,17 +431,16 @@ void txn_end(struct txn *t)
 			continue;
 		u->buf->newborn |= u->buf->fresh;
 		u->buf->fresh = 0;
-		if (!u->moved)
+		if (!u->owner)
 			cache_page_free(u->buf->cache, u->image);
 		cache_put(u->buf);
 	}
 	for (u = t->undo; u; u = u->next)
 		if (u->kind == UNDO_FREED)
-			forget_freed(t, u->blk, u->count);
-	if (t->used > kinds[t->kind].credits)
+			freed_forget(t, u->blk, u->count);
+	if (t->used > t->credits)
 		msg_debug("a handle for %s used %u blocks, not %u",
-			  kinds[t->kind].name, t->used,
-			  kinds[t->kind].credits);
+			  kinds[t->kind].name, t->used, t->credits);
 	close_handle(t);
 }
 
@@ -403,10 +449,10 @@ static void undo_buf(struct txn *t, struct undo *u)
 {
 	struct buf *b = u->buf;
 
-	if (u->moved) {
+	if (u->owner) {
 		cache_page_free(b->cache, b->data);
 		b->data = u->image;
-		b->commit->copied = false;
+		u->owner->copied = false;
 	} else if (u->image) {
 		memcpy(b->data, u->image, t->fs->blocksize);
 		cache_page_free(b->cache, u->image);
@@ -429,6 +475,11 @@ void txn_abort(struct txn *t)
 {
 	struct undo *u;
 
+#ifdef BREAK_J9
+	txn_end(t);
+	return;
+#endif
+	/* J9 */
 	for (u = t->undo; u; u = u->next) {
 		switch (u->kind) {
 		case UNDO_BUF:
@@ -438,8 +489,7 @@ void txn_abort(struct txn *t)
 			memcpy(u->mem, u->saved, u->len);
 			break;
 		case UNDO_FREED:
-			/* without memory they stay frozen: harmless */
-			range_remove(&t->group->frozen, u->blk, u->count);
+			freed_undo(t, u->blk, u->count, u->meta);
 			break;
 		case UNDO_REUSED:
 			range_add(&t->group->frozen, u->blk, u->count);
@@ -490,39 +540,12 @@ struct inode **txn_inode_list(struct txn *t)
 
 unsigned txn_room(const struct txn *t)
 {
-	unsigned credits = kinds[t->kind].credits;
 	unsigned used = t->used + t->runs / RUNS_PER_CREDIT;
 
-	return used < credits ? credits - used : 0;
+	return used < t->credits ? t->credits - used : 0;
 }
 
 uint64_t txn_running(struct fs *fs)
 {
 	return fs->journal->running->id;
-}
-
-uint64_t txn_frozen(struct fs *fs, uint64_t blk, uint64_t count, uint64_t *skip)
-{
-	struct journal *j = fs->journal;
-	uint64_t start, len;
-	int i;
-
-	for (i = 0; i < 2; i++) {
-		if (!range_next(&j->groups[i].frozen, blk, &start, &len))
-			continue;
-		if (start <= blk) {
-			*skip = start + len - blk;
-			return 0;
-		}
-		if (start - blk < count)
-			count = start - blk;
-	}
-	return count;
-}
-
-uint64_t txn_frozen_total(struct fs *fs)
-{
-	struct journal *j = fs->journal;
-
-	return j->groups[0].frozen.total + j->groups[1].frozen.total;
 }

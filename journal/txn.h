@@ -20,6 +20,7 @@
 struct buf;
 struct fs;
 struct inode;
+struct logfile;
 struct txn;
 
 /* One row each in the table of credits (worst case in blocks), txn.c. */
@@ -37,8 +38,27 @@ enum txn_kind {
 	TXN_KINDS
 };
 
-/* Set-up and teardown of the machinery (fs->journal). */
+/*
+ * Set-up and teardown of the machinery (fs->journal).  Without a log blocks
+ * go straight to their places, in an order that costs little (ordered.c).
+ */
 int journal_open(struct fs *fs);
+/*
+ * The log, found and empty (recovered): from now on the machinery's, which
+ * closes it.  Before anything is written.
+ */
+void journal_attach(struct fs *fs, struct logfile *lf);
+/* Is any of COUNT blocks of the volume from BLK the log's? */
+bool journal_owns(const struct fs *fs, uint64_t blk, uint64_t count);
+/*
+ * Commits go through the log from now on, or no longer (all is home then, and
+ * the log is empty).  0 where there is no log.  Without the volume lock, and
+ * the superblock says needs_recovery, durably, from before log_begin() until
+ * after log_end() (J8).
+ */
+int journal_log_begin(struct fs *fs);
+int journal_log_end(struct fs *fs);
+bool journal_has_log(const struct fs *fs);
 /* Starts and stops the commit timer thread (after daemonizing). */
 int journal_start(struct fs *fs);
 void journal_stop(struct fs *fs);

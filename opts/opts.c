@@ -50,6 +50,22 @@ static int parse_number(const char *text, bool suffix, bool sign, int64_t *out)
 	return 0;
 }
 
+/* As the kernel reads it: 0x700 or 1792. */
+static int parse_devno(const char *text, uint32_t *out)
+{
+	unsigned long n;
+	char *end;
+
+	if (!(*text >= '0' && *text <= '9'))
+		return -1;
+	errno = 0;
+	n = strtoul(text, &end, 0);
+	if (errno || *end || n > UINT32_MAX)
+		return -1;
+	*out = n;
+	return 0;
+}
+
 static int fail(struct options *o, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
@@ -116,6 +132,9 @@ static int store(struct options *o, const struct opt_row *row, const char *arg)
 		free(*(char **)field);
 		*(char **)field = strdup(value);
 		return *(char **)field ? 0 : fail(o, "no memory");
+	case OPT_DEVNO:
+		return parse_devno(value, (uint32_t *)field) ?
+		       fail(o, "%s: not a device number.", arg) : 0;
 	case OPT_REFUSED:
 		return bad_value(o, row, arg);
 	case OPT_IGNORED:
@@ -206,7 +225,8 @@ void opts_free(struct options *o)
 {
 	free(o->device);
 	free(o->lockfile);
-	o->device = o->lockfile = NULL;
+	free(o->fs.journal_path);
+	o->device = o->lockfile = o->fs.journal_path = NULL;
 	o->fs.source = NULL;
 }
 

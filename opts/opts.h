@@ -50,6 +50,7 @@ enum opt_type {
 	OPT_SIZE,		/* size_t, the same, within low..high */
 	OPT_NUMBER,		/* unsigned or int, within low..high */
 	OPT_STRING,		/* char *, allocated */
+	OPT_DEVNO,		/* uint32_t, a device number, 0x for hexadecimal */
 	OPT_REFUSED,		/* known word, value that is not */
 	OPT_IGNORED,		/* accepted, without effect */
 	OPT_FUSE,		/* libfuse's; here for the help and the tests */

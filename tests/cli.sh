@@ -270,12 +270,11 @@ for switch in -V --version; do
 done
 
 make_image dirty 32M -t ext4
-debugfs -w -R 'jo' dirty >/dev/null 2>&1
-printf 'jo\njw -b 100 /dev/null\njc\n' | debugfs -w -f - dirty >/dev/null 2>&1
 debugfs -w -R 'feature needs_recovery' dirty >/dev/null 2>&1
+debugfs -w -R 'zap_block -f <8> 0' dirty >/dev/null 2>&1
 if dumpe2fs -h dirty 2>/dev/null | grep -q needs_recovery; then
 	start "$work/dirty" "$work/mnt"
-	is $status 32 "a dirty journal: 32"
+	is $status 32 "a damaged journal: 32"
 	ok "and what to run" grep -q 'e2fsck -E journal_only' err
 	is_mounted mnt && umount mnt
 fi

@@ -98,6 +98,34 @@ recovered_not() {
 	mv good img
 	return $status
 }
+# The journal is not where the superblock says: on another loop device, or in
+# a file.
+external_journal() {
+	t_have_loop || return 0
+	local status loop other
+	cp img good
+	truncate -s 8M jdev
+	loop=$(losetup -f --show jdev) || return 1
+	mke2fs -FFq -O journal_dev -b 4096 "$loop" >/dev/null 2>&1
+	make_image img 32M -t ext4 -b 4096 -J "device=$loop"
+	if [ "$1" = path ]; then
+		mv jdev jmoved
+		losetup -d "$loop"
+		with "journal_path=$work/jmoved" works &&
+			with "" eval_ok 'has ro && says "journal device was not found"'
+	else
+		cp jdev jmoved
+		other=$(losetup -f --show jmoved)
+		losetup -d "$loop"
+		with "journal_dev=0x$(printf %x $((0x$(stat -c %t "$other") * 256 + 0x$(stat -c %T "$other"))))" works &&
+			with "journal_dev=0x100" eval_ok 'has ro && says "journal device was not found"'
+	fi
+	status=$?
+	[ "$1" = path ] || losetup -d "$other"
+	rm -f jdev jmoved
+	mv good img
+	return $status
+}
 acl_errno() {
 	python3 -c 'import os, errno, sys
 try: os.getxattr("mnt/f", "system.posix_acl_access")
@@ -160,6 +188,8 @@ try_row() {
 	offset=) embedded offset=1048576 && embedded offset=1024k && embedded offset=1M && fails 1 offset=1x offset=1x && fails 32 offset= offset=1m ;;
 	sizelimit=) embedded offset=1m,sizelimit=16m && fails 32 sizelimit= sizelimit=15m && fails 1 sizelimit=k sizelimit=k ;;
 	norecovery | noload) recovered_not "$1" ;;
+	journal_path=) external_journal path ;;
+	journal_dev=) external_journal dev && fails 1 "not a device number" journal_dev=0x7zz ;;
 	acl) with noacl,acl acl_errno ENODATA ;;
 	noacl) with noacl acl_errno EOPNOTSUPP ;;
 	cache_size=)

@@ -16,6 +16,7 @@
 #include "io/cache.h"
 #include "io/device.h"
 #include "journal/txn.h"
+#include "nolog.h"
 
 #define BS	1024
 #define BLOCKS	8192

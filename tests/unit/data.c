@@ -481,7 +481,7 @@ static void faults(const char *what, const char *mke2fs)
 	static uint8_t want[FILE_MAX], maybe[FILE_MAX];
 	struct inode *inode;
 	uint64_t off, len, size = 0, i;
-	unsigned round, failed = 0, wrong = 0;
+	unsigned round, failed = 0, wrong = 0, unsynced = 0;
 	uint64_t free_blocks;
 	ssize_t n;
 
@@ -497,6 +497,8 @@ static void faults(const char *what, const char *mke2fs)
 		off = rnd(FILE_MAX - 70000);
 		len = 1 + rnd(rnd(2) ? 70000 : 5000);
 		rnd_fill(scratch, len);
+		/* so that no commit falls among the faults */
+		unsynced += txn_sync(vol, 0) != 0;
 		fault_one_in = 4;
 		n = data_write(inode, scratch, len, off, 0);
 		fault_one_in = 0;
@@ -510,10 +512,9 @@ static void faults(const char *what, const char *mke2fs)
 		if (n < 0)
 			n = 0;
 		memset(maybe + off + n, 1, len - n);
-		if (!rnd(20))
-			is(txn_sync(vol, 0), 0, "sync");
 	}
 	device_set_fault(vol->dev, NULL, NULL);
+	is(unsynced, 0, "syncs");
 	ok(failed > 20, "%u writes failed", failed);
 	is(txn_sync(vol, 0), 0, "sync");
 	is(available() + inode->i.blocks, free_blocks,

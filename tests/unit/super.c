@@ -18,11 +18,16 @@ static void test_protocol(const char *mkfs)
 	fs = vol_must_open();
 	is(atoi(shout("dumpe2fs -h $IMG 2>/dev/null | sed -n 's/^Mount count: *//p'")),
 	   count + 1, "the mount count is on disk at once");
-	ok(strstr(shout("dumpe2fs -h $IMG 2>/dev/null | grep state"), "not clean"),
+	/* with a journal nothing but the replay is missing */
+	ok(strstr(shout("dumpe2fs -h $IMG 2>/dev/null | grep -E 'state|features'"),
+		  ext2fs_has_feature_journal(fs->e2->super) ?
+		  "needs_recovery" : "not clean"),
 	   "mounted is not clean: %s", mkfs);
 	is(fs_close(fs), 0, "close");
 	ok(!strstr(shout("dumpe2fs -h $IMG 2>/dev/null | grep state"), "not clean"),
 	   "clean again");
+	ok(!strstr(shout("dumpe2fs -h $IMG 2>/dev/null | grep features"),
+		   "needs_recovery"), "nothing is to be replayed");
 	ok(vol_clean(), "e2fsck: %s", mkfs);
 }
 
@@ -76,6 +81,8 @@ static const struct policy_row {
 	{ "compression", "-t ext4", "feature compression",
 	  REFUSED, REFUSED, REFUSED },
 	{ "dirty journal", "-t ext4", "feature needs_recovery",
+	  WRITES, READS, READS },
+	{ "needs_recovery, no journal", "-t ext2", "feature needs_recovery",
 	  REFUSED, REFUSED, READS },
 	{ "error state", "-t ext4", "ssv state 3", REFUSED, READS, REFUSED },
 	{ "bad magic", "-t ext4", "!dd if=/dev/zero of=$IMG bs=1024 seek=1 count=1 conv=notrunc",

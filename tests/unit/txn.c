@@ -18,6 +18,7 @@
 #include "io/device.h"
 #include "journal/range.h"
 #include "journal/txn.h"
+#include "nolog.h"
 
 #define BS	4096
 #define BLOCKS	4096

@@ -185,7 +185,9 @@ static int read_tlv(struct reader *r, const uint8_t *p, size_t left,
 	memcpy(&t, p, sizeof(t));
 	t.tag = le16toh(t.tag);
 	t.len = le16toh(t.len);
-	if (t.len > left - sizeof(t) || (!r->begun && t.tag != FC_HEAD))
+	/* no tag: never written.  To go on would load all of the area. */
+	if (!t.tag || t.len > left - sizeof(t) ||
+	    (!r->begun && t.tag != FC_HEAD))
 		return THE_END;
 	*used = sizeof(t) + t.len;
 	r->crc = ext2fs_crc32c_le(r->crc, p,

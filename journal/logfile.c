@@ -44,6 +44,42 @@ static int add_run(struct logfile *lf, const struct map *m)
 	return 0;
 }
 
+static int by_pblk(const void *x, const void *y)
+{
+	const struct log_run *a = x, *b = y;
+
+	return a->pblk < b->pblk ? -1 : a->pblk > b->pblk;
+}
+
+/*
+ * The runs in the order of the device, for logfile_owns().  No block may be
+ * two of the log's: what follows from a log (memory, time) is bounded by the
+ * bytes in it, which must not be counted over and over.
+ */
+static int sort_owned(struct logfile *lf)
+{
+	size_t i, size = lf->run_count * sizeof(*lf->runs);
+
+	lf->owned = malloc(size);
+	if (!lf->owned)
+		return -ENOMEM;
+	memcpy(lf->owned, lf->runs, size);
+	qsort(lf->owned, lf->run_count, sizeof(*lf->owned), by_pblk);
+	for (i = 1; i < lf->run_count; i++)
+		if (lf->owned[i - 1].pblk + lf->owned[i - 1].count >
+		    lf->owned[i].pblk)
+			return -EFSCORRUPTED;
+	return 0;
+}
+
+static void forget_runs(struct logfile *lf)
+{
+	free(lf->runs);
+	free(lf->owned);
+	lf->runs = lf->owned = NULL;
+	lf->run_count = 0;
+}
+
 /* -EFSCORRUPTED if it is not all there. */
 static int map_inode(struct logfile *lf, struct inode *inode)
 {
@@ -69,7 +105,7 @@ static int map_inode(struct logfile *lf, struct inode *inode)
 		at += m.len;
 	}
 	lf->super_off = lf->runs[0].pblk << fs->blockbits;
-	return 0;
+	return sort_owned(lf);
 }
 
 static int by_inode(struct logfile *lf, uint32_t ino)
@@ -126,9 +162,7 @@ static int find_inode(struct logfile *lf, uint32_t ino)
 	err = by_inode(lf, ino);
 	if (!err || err == -ENOMEM || err == -EIO)
 		return err;
-	free(lf->runs);
-	lf->runs = NULL;
-	lf->run_count = 0;
+	forget_runs(lf);
 	err = by_backup(lf, ino);
 	if (err)
 		return err == -ENOMEM ? err : damaged("its inode");
@@ -307,7 +341,7 @@ void logfile_close(struct logfile *lf)
 		return;
 	if (lf->external)
 		device_close(lf->dev);
-	free(lf->runs);
+	forget_runs(lf);
 	free(lf);
 }
 
@@ -392,15 +426,18 @@ int logfile_sync(struct logfile *lf)
 
 bool logfile_owns(const struct logfile *lf, uint64_t blk, uint64_t count)
 {
-	size_t i;
+	size_t lo = 0, hi = lf->run_count;
 
-	if (lf->external)
-		return false;
-	for (i = 0; i < lf->run_count; i++) {
-		const struct log_run *r = &lf->runs[i];
+	if (!lf->owned)
+		return false;		/* on a device of its own */
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		const struct log_run *r = &lf->owned[mid];
 
-		if (blk < r->pblk + r->count && r->pblk < blk + count)
-			return true;
+		if (r->pblk + r->count <= blk)
+			lo = mid + 1;
+		else
+			hi = mid;
 	}
-	return false;
+	return lo < lf->run_count && lf->owned[lo].pblk < blk + count;
 }

@@ -35,6 +35,8 @@ struct logfile {
 					 * inode, which is damaged */
 	unsigned blocksize;
 	struct log_run *runs;		/* in the order of the log */
+	struct log_run *owned;		/* in that of the volume; NULL if it is
+					 * not on it */
 	size_t run_count;
 	uint64_t super_off;		/* bytes, on dev */
 	struct jbd_super super;		/* as on disk */

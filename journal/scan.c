@@ -316,6 +316,8 @@ static int read_commit(struct walk *w)
 		return damaged(w->tid, "a wrong checksum");
 	} else {
 		w->doubt = true;
+		msg_warn("Transaction %u of the journal was cut short.",
+			 w->tid);
 	}
 	w->tid++;
 	w->crc = ~0U;

@@ -86,7 +86,7 @@ int txn_save(struct txn *t, void *mem, size_t len);
 
 /*
  * Blocks freed by this handle.  They are not handed out again before the
- * transaction is durable (J4; block_is_frozen()), and leave the cache when
+ * transaction is durable (J4; txn_frozen()), and leave the cache when
  * the handle ends.  META: they held metadata (J5: a revoke record).
  */
 int txn_freed(struct txn *t, uint64_t blk, uint64_t count, bool meta);

@@ -180,14 +180,15 @@ static pid_t start_server(const char *path, const char *dir,
 int judge_ours(const char *path, const char *dir, const char *program,
 	       const char *preload, const char *log, FILE *out)
 {
-	pid_t pid = start_server(path, dir, program, preload, log);
 	char *umnt[] = { "umount", "-l", (char *)dir, NULL };
 	static char output[OUTPUT];
 	struct stat before, st;
 	int status = 0, i, ret = 1;
+	pid_t pid;
 
 	if (stat(dir, &before))
 		before.st_dev = 0;
+	pid = start_server(path, dir, program, preload, log);
 	for (i = 0; i < 3000; i++) {
 		if (waitpid(pid, &status, WNOHANG) == pid) {
 			fprintf(out, "    our mount ends with status %x\n",

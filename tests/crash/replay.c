@@ -27,6 +27,7 @@
  *	-x BUG	pretend that the recorded server has it, to see it found:
  *		revoke (its revoke records are empty; needs a journal without
  *		checksums), flush (every third barrier does nothing)
+ *	-e	an I/O error is on record: e2fsck leaves orphans to its repairs
  *	-q	the summary only
  *
  * A crash state is named TIME.KIND.VARIANT.  At TIME (the beginning of a write)
@@ -87,7 +88,7 @@ static struct {
 	uint64_t share;		/* of times and slots: how many are taken */
 	uint64_t seed;
 	const char *dir, *program, *preload, *bug;
-	bool repairs, quiet;
+	bool repairs, error, quiet;
 } opt = { .wanted = 200, .workers = 2, .dir = "." };
 
 static void die(const char *what)
@@ -698,7 +699,7 @@ static int oracle(const char *log, const char *path, bool recover)
 	model_advance(m, NOW - 1);
 	printf("after %u operations:\n", model_ops(m));
 	if (recover)
-		n = judge_fsck(path, opt.repairs, stdout);
+		n = judge_fsck(path, opt.repairs || opt.error, stdout);
 	mem = map_file(path, &size, false);
 	n += oracle_check(mem, size, m,
 			  opt.repairs ? NAMES_NOT : NAMES_PREFIX, stdout);
@@ -781,7 +782,7 @@ static int command(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "n:s:j:d:k:o:p:r:x:wq")) != -1) {
+	while ((c = getopt(argc, argv, "n:s:j:d:k:o:p:r:x:ewq")) != -1) {
 		switch (c) {
 		case 'n': opt.wanted = atoi(optarg); break;
 		case 's': opt.seed = atoi(optarg); break;
@@ -792,6 +793,7 @@ static int command(int argc, char **argv)
 		case 'p': opt.program = optarg; break;
 		case 'r': opt.preload = optarg; break;
 		case 'x': opt.bug = optarg; break;
+		case 'e': opt.error = true; break;
 		case 'w': opt.repairs = true; break;
 		case 'q': opt.quiet = true; break;
 		default: return 2;

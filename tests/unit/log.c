@@ -7,7 +7,7 @@
  * judged there.  LONG=1 judges many more.
  */
 #include <endian.h>
-#include <stdatomic.h>
+#include <pthread.h>
 
 #include "fs/data.h"
 #include "fs/namei.h"
@@ -245,12 +245,12 @@ static void run_ops(unsigned count)
 	}
 }
 
-static uint32_t log_field(const char *image, size_t off)
+/* A field of the log's superblock. */
+static uint32_t log_field(size_t off)
 {
 	uint32_t v = 0;
 	char cmd[400];
 
-	(void)image;
 	snprintf(cmd, sizeof(cmd), "debugfs -R 'dump <8> /dev/stdout' $IMG 2>/dev/null | dd bs=4 skip=%zu count=1 2>/dev/null | od -An -tu4 --endian=big",
 		 off / 4);
 	sscanf(shout("%s", cmd), "%u", &v);
@@ -259,8 +259,6 @@ static uint32_t log_field(const char *image, size_t off)
 
 static void test_crashes(const char *mkfs, const char *size, unsigned ops)
 {
-	struct timespec a, b;
-
 	vol_make(mkfs, size);
 	open_root();
 	judged = bad = writes = syncs = 0;
@@ -269,15 +267,13 @@ static void test_crashes(const char *mkfs, const char *size, unsigned ops)
 	device_set_fault(fs->dev, on_access, NULL);
 	run_ops(ops);
 	every = 0;
-	clock_gettime(CLOCK_MONOTONIC, &a);
 	is(close_root(), 0, "close");
-	clock_gettime(CLOCK_MONOTONIC, &b);
 	ok(!bad, "%u crashes within %u writes, %u flushes: %s", judged, writes,
 	   syncs, mkfs);
 	ok(vol_clean(), "e2fsck: after the unmount");
 	ok(!strstr(shout("dumpe2fs -h $IMG 2>/dev/null"), "needs_recovery"),
 	   "which needs no recovery");
-	is(log_field(vol_img, offsetof(struct jbd_super, start)), 0,
+	is(log_field(offsetof(struct jbd_super, start)), 0,
 	   "the log is empty");
 }
 
@@ -400,6 +396,57 @@ static void test_revoke(const char *mkfs, bool sync_tree)
 	ok(vol_clean(), "clean");
 }
 
+/* --- commits and checkpoints while others go on --- */
+
+static void *worker(void *arg)
+{
+	unsigned me = (uintptr_t)arg, i;
+	struct inode *inode;
+	intptr_t failed = 0;
+	char name[32];
+
+	for (i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "t%u-%u", me, i % 50);
+		if (namei_create(root, name, strlen(name), S_IFREG | 0644, 0,
+				 NULL, &who, &inode)) {
+			failed += namei_unlink(root, name, strlen(name)) != 0;
+			continue;
+		}
+		failed += data_write(inode, name, sizeof(name), i * 100,
+				     DATA_RESERVE) != sizeof(name);
+		if (i % 4 == me % 4)
+			failed += data_fsync(inode, false) != 0;
+		if (i % 40 == 39)
+			failed += txn_sync(fs, 0) != 0;
+		inode_put_unlocked(inode);
+	}
+	return (void *)failed;
+}
+
+static void test_threads(void)
+{
+	pthread_t thread[4];
+	intptr_t failed = 0;
+	void *ret;
+	unsigned i;
+
+	vol_make("-t ext4 -b 1024 -J size=1", "8M");
+	open_root();
+	is(fs_start(fs), 0, "the thread");
+	for (i = 0; i < 4; i++)
+		if (pthread_create(&thread[i], NULL, worker,
+				   (void *)(uintptr_t)i))
+			bail("pthread_create");
+	for (i = 0; i < 4; i++) {
+		pthread_join(thread[i], &ret);
+		failed += (intptr_t)ret;
+	}
+	is(failed, 0, "four at once");
+	is(txn_sync(fs, 0), 0, "sync");
+	is(close_root(), 0, "close");
+	ok(vol_clean(), "clean");
+}
+
 /* --- what it looks like --- */
 
 static void test_features(const char *mkfs, const char *want)
@@ -447,8 +494,7 @@ static void test_failures(int op_kind, const char *what)
 		if (last < i)
 			break;
 		take_copy();
-		noted += log_field(vol_img,
-				   offsetof(struct jbd_super, error)) != 0;
+		noted += log_field(offsetof(struct jbd_super, error)) != 0;
 		/* with the error on record there is a full check */
 		if (sh("e2fsck -fy -E journal_only %s >$IMG.fsck 2>&1; e2fsck -fn %s >$IMG.fsck 2>&1; test $? -le 4",
 		       copy, copy) ||
@@ -488,6 +534,7 @@ int main(void)
 		     "8M", n);
 	test_crashes("-t ext4 -b 1024 -J size=1 -O ea_inode,inline_data", "8M",
 		     n);
+	test_threads();
 	test_failures(DEVICE_WRITE, "write");
 	test_failures(DEVICE_SYNC, "flush");
 	return done();

@@ -4,13 +4,13 @@
  * a stop at any point, and requests counted for streams.
  *
  * usage: client [-s SEED] [-t THREADS] [-f FILES] [-n OPS] [-p PHASES]
- *		 [-m MAX_SIZE] [-M MKFS-ARGS] [-S SIZE] [-o OPTIONS] [-F]
+ *		 [-m MAX_SIZE] [-M MKFS-ARGS] [-S SIZE] [-o OPTIONS] [-F] [-u]
  *		 [-i IMAGE] [-k STOP_AFTER] [-l LOG]
  *	  client -b [-S SIZE] [-o OPTIONS]	streams, and what they cost
  *	  client -c LOG DIR	are the fsynced files of LOG in DIR?
  *
  * Without -i it makes the image "img" in the current folder.  -F: the server
- * is given the image itself.  -k: the server is killed after so many
+ * is given the image itself.  -u: no upsert is refused.  -k: the server is killed after so many
  * operations, and the image stays as it is.  Exit: 0 if all is well.
  */
 #include <inttypes.h>
@@ -126,7 +126,7 @@ int main(int argc, char **argv)
 	struct tfile **files;
 	int c, n;
 
-	while ((c = getopt(argc, argv, "s:t:f:n:p:m:M:S:o:Fi:k:l:bc:")) != -1) {
+	while ((c = getopt(argc, argv, "s:t:f:n:p:m:M:S:o:Fi:k:l:bc:u")) != -1) {
 		switch (c) {
 		case 's': o.seed = strtoull(optarg, NULL, 0); break;
 		case 't': o.threads = atoi(optarg); break;
@@ -141,6 +141,7 @@ int main(int argc, char **argv)
 		case 'i': image = optarg; break;
 		case 'k': o.stop_after = strtoull(optarg, NULL, 0); break;
 		case 'l': o.log = optarg; break;
+		case 'u': o.calm = true; break;
 		case 'b': benchmark = true; break;
 		case 'c':
 			return optind < argc ?

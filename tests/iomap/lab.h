@@ -69,7 +69,8 @@ int t_close(struct tfile *t);
 int t_again(struct tfile *t);
 int t_unlink(struct tfile *t);
 void t_free(struct tfile *t);
-/* Notes the blocks that the server reports, for lab_finish(). */
+/* Notes the blocks that the server reports, for lab_finish(), and holds the
+ * mapping cache against them.  No other thread is at work. */
 void t_note_maps(struct tfile *t);
 
 #endif

@@ -241,7 +241,8 @@ static bool cache_lookup(struct inode *inode, uint32_t op, uint64_t pos,
 	const struct iom_map *m;
 	unsigned i;
 
-	if (op & (IOM_OP_ATOMIC | IOM_OP_SWAPFILE) || !inode->read.exists)
+	if (op & (IOM_OP_ATOMIC | IOM_OP_SWAPFILE) || !inode->read.exists ||
+	    (op & IOM_OP_REPORT && M.past_cache))
 		return false;
 	for (i = 0; i < inode->read.count; i++) {
 		m = &inode->read.maps[i];
@@ -258,6 +259,53 @@ static bool cache_lookup(struct inode *inode, uint32_t op, uint64_t pos,
 		return true;
 	}
 	return false;
+}
+
+/* What the server says of the block of POS; a hole if nothing. */
+static struct iom_map truth_at(const struct iom_map *truth, unsigned n,
+			       uint64_t pos, uint64_t *next)
+{
+	struct iom_map hole = { .type = IOM_HOLE };
+	unsigned i;
+
+	*next = UINT64_MAX;
+	for (i = 0; i < n; i++) {
+		if (truth[i].offset > pos) {
+			*next = truth[i].offset;
+			break;
+		}
+		if (pos - truth[i].offset < truth[i].length) {
+			*next = truth[i].offset + truth[i].length;
+			return truth[i];
+		}
+	}
+	return hole;
+}
+
+void map_check_cache(const struct inode *inode, const struct iom_map *truth,
+		     unsigned n)
+{
+	const struct iom_map *c;
+	struct iom_map t;
+	uint64_t pos, next;
+	unsigned i;
+
+	for (i = 0; i < inode->read.count; i++) {
+		c = &inode->read.maps[i];
+		for (pos = c->offset; pos < c->offset + c->length; pos = next) {
+			t = truth_at(truth, n, pos, &next);
+			/* both are zeroes, and a write asks anew */
+			if (c->type == IOM_HOLE && t.type == IOM_UNWRITTEN)
+				continue;
+			if (c->type == t.type && (t.type == IOM_HOLE ||
+			    c->addr - c->offset == t.addr - t.offset))
+				continue;
+			violation("inode %" PRIu64 ": cached %" PRIu64 "+%" PRIu64 " type %u is type %u at %" PRIu64,
+				  inode->ino, c->offset, c->length, c->type,
+				  t.type, pos);
+			return;
+		}
+	}
 }
 
 /* ---- notifications ---- */

@@ -111,6 +111,7 @@ struct model {
 	unsigned upsert_errors;		/* ... one in so many; 0: all */
 	uint64_t rng;
 	int io_errno;			/* what device writes get */
+	bool past_cache;		/* reports come from the server */
 	unsigned batch;			/* pages written back at once; 0: 64 */
 	struct stats stats;
 };
@@ -247,6 +248,9 @@ int map_ioend(struct inode *inode, uint32_t flags, int error, uint64_t pos,
 int map_check(const struct iom_map *map, bool write, bool upsert);
 /* Cached mappings of a range are dropped.  model.lock held. */
 void map_drop(struct inode *inode, uint64_t pos, uint64_t len);
+/* What INODE has cached does not contradict TRUTH, sorted, without holes. */
+void map_check_cache(const struct inode *inode, const struct iom_map *truth,
+		     unsigned n);
 int map_notify(const void *msg, size_t len);
 /* Blocks LEN at POS of a file are at MAP's address. */
 void map_own(struct inode *inode, const struct iom_map *map, uint64_t pos,

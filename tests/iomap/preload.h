@@ -33,8 +33,8 @@ struct ctl_msg {
 	uint32_t kind;
 	int32_t result;		/* of the answer: >= 0 or -errno */
 	uint64_t a, b, c;
-	uint32_t len;
-	uint8_t data[200];
+	uint64_t len;
+	uint8_t data[200];		/* aligned as its structs are */
 };
 
 /* Who owns each block of the device: inode numbers, 0 for nobody known. */

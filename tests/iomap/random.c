@@ -257,7 +257,8 @@ static void one_op(struct worker *w)
 	} else if (r < 82) {
 		op_fsync(t, r & 1);
 	} else if (r < 88) {
-		t_note_maps(t);
+		if (O->threads == 1)
+			t_note_maps(t);
 		expect(t, "seek", file_seek(t->inode, pos, r & 1) == -ENXIO ? 0 : 0);
 	} else if (r < 92) {
 		expect(t, "eviction", t_again(t));
@@ -366,7 +367,8 @@ static void phase(unsigned nr)
 	pthread_t back;
 	unsigned t;
 
-	upsert_trouble(nr);
+	if (!O->calm)
+		upsert_trouble(nr);
 	M.strict = O->threads == 1;
 	ending = false;
 	if (O->threads == 1) {

@@ -14,6 +14,7 @@ struct random_opt {
 	unsigned ops;			/* of each thread in a phase */
 	unsigned phases;		/* all is checked after each */
 	uint64_t max_size;
+	bool calm;			/* no upsert is refused */
 	uint64_t stop_after;		/* operations of all, then kill -9 */
 	const char *log;		/* what was fsynced */
 };

@@ -3,9 +3,7 @@
  * fuse2fs.c - main(): options, open, mount, serve, close; exit codes.
  *
  * The device is opened, and the mount made, before the process goes into the
- * background, so that what fails is said on the caller's stderr.  The parent
- * waits until the kernel has its answer to INIT: when it exits with 0 the
- * mount can be used.
+ * background (serve.c), so that what fails is said on the caller's stderr.
  */
 #include "ops/ops.h"
 
@@ -13,24 +11,19 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <malloc.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "io/device.h"
+#include "iomap.h"
 #include "opts/helper.h"
 #include "sys/daemon.h"
 #include "sys/log.h"
 #include "sys/mount.h"
-
-/* Open files keep a lazily unmounted volume alive this long at a signal. */
-#define GRACE_MS	300
 
 /* Memory that is passed around in large pieces is not given back each time. */
 static void tune_malloc(void)
@@ -78,171 +71,6 @@ static void remove_lockfile(struct options *o)
 			strerror(errno));
 }
 
-/* ---- into the background ---- */
-
-/*
- * Forks.  The child goes on, with srv->ready_fd set; the parent waits for a
- * byte from it and ends with 0, or with the child's exit code.
- */
-static int go_background(struct server *srv)
-{
-	int fds[2], status;
-	char byte;
-	pid_t pid;
-
-	if (pipe2(fds, O_CLOEXEC))
-		return -errno;
-	fflush(NULL);
-	pid = fork();
-	if (pid < 0) {
-		status = -errno;
-		close(fds[0]);
-		close(fds[1]);
-		return status;
-	}
-	if (pid) {
-		close(fds[1]);
-		if (read(fds[0], &byte, 1) == 1)
-			_exit(EXIT_OK);
-		if (waitpid(pid, &status, 0) == pid && WIFEXITED(status))
-			_exit(WEXITSTATUS(status));
-		_exit(EXIT_MOUNT);
-	}
-	close(fds[0]);
-	setsid();
-	srv->ready_fd = fds[1];
-	return 0;
-}
-
-/* As the kernel says it. */
-static void log_mount(const struct server *srv, const char *what)
-{
-	char text[2 * sizeof(srv->uuid) + 5], *p = text;
-	size_t i;
-
-	if (!srv->opt.kernel)
-		return;
-	for (i = 0; i < sizeof(srv->uuid); i++) {
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			*p++ = '-';
-		p += sprintf(p, "%02x", srv->uuid[i]);
-	}
-	msg_log("%s filesystem %s.", what, text);
-}
-
-/* INIT has been answered: lets the parent go, and its terminal. */
-static void on_live(struct server *srv)
-{
-	srv->live = true;
-	if (srv->ready_fd >= 0)
-		daemon_leave_terminal(srv->opt.kernel);
-	log_mount(srv, "mounted");
-	if (srv->ready_fd < 0)
-		return;
-	if (write(srv->ready_fd, "", 1) != 1)
-		msg_debug("nobody waits for the mount");
-	close(srv->ready_fd);
-	srv->ready_fd = -1;
-}
-
-/* ---- serving ---- */
-
-static unsigned thread_count(const struct options *o)
-{
-	long n;
-
-	if (o->single)
-		return 1;
-	if (o->max_threads)
-		return o->max_threads;
-	n = sysconf(_SC_NPROCESSORS_ONLN) + 1;
-	return n < 2 ? 2 : n > 4 ? 4 : n;
-}
-
-/* Has the kernel write its dirty pages, while there are threads to take them. */
-static void sync_mount(const char *mountpoint)
-{
-	int fd = open(mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	syncfs(fd);
-	close(fd);
-}
-
-/* Returns when a thread has left, or a signal came; true for a signal. */
-static bool wait_for_end(struct server *srv, int signal_fd)
-{
-	struct pollfd pfds[2] = {
-		{ .fd = signal_fd, .events = POLLIN },
-		{ .fd = wire_event_fd(srv), .events = POLLIN },
-	};
-	struct signalfd_siginfo si;
-
-	while (poll(pfds, 2, -1) < 0 && errno == EINTR)
-		;
-	return (pfds[0].revents & POLLIN) &&
-	       read(signal_fd, &si, sizeof(si)) == sizeof(si);
-}
-
-static void inode_freed(void *ctx, uint32_t ino)
-{
-	nodes_detach(((struct server *)ctx)->nodes, ino);
-}
-
-/* errors=panic: the end of this server, as if it had been told to. */
-static void panic(struct fs *fs)
-{
-	(void)fs;
-	kill(getpid(), SIGTERM);
-}
-
-/* Not what somebody else has mounted there since ours was taken away. */
-static void unmount(struct server *srv, const char *mountpoint)
-{
-	struct pollfd pfd = { .fd = fuse_session_fd(srv->se) };
-
-	/* without a connection libfuse only tidies up */
-	if (srv->mount_id < 0 || srv->mount_id == mount_id(mountpoint) ||
-	    (poll(&pfd, 1, 0) > 0 && (pfd.revents & POLLERR)))
-		fuse_unmount(srv->fuse);
-}
-
-/* From the mounted session to the end of the mount. */
-static int serve(struct server *srv, const char *mountpoint)
-{
-	int signal_fd, err;
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (signal_fd < 0)
-		return -errno;
-	if (chdir("/"))
-		msg_debug("chdir: %s", strerror(errno));
-	daemon_oom_score(srv->opt.oom_score_adj);
-
-	err = fs_start(srv->fs);
-	if (!err)
-		err = wire_start(srv, thread_count(&srv->opt));
-	if (!err && wait_for_end(srv, signal_fd))
-		sync_mount(mountpoint);
-	if (err)
-		msg_err("starting threads: %s", strerror(-err));
-	/* Closes libfuse's descriptor; ours serves until the mount is gone. */
-	unmount(srv, mountpoint);
-	wire_stop(srv, err ? 0 : GRACE_MS);
-	close(signal_fd);
-	if (srv->opt.debug)
-		msg_debug("nodes: %zu left", nodes_left(srv->nodes));
-	return err;
-}
-
 /* The kernel would take a file, and then find that the root is none. */
 static bool is_no_directory(const char *mountpoint)
 {
@@ -277,6 +105,27 @@ static int make_fuse(struct server *srv, struct fuse_args *args, bool rdonly,
 	return srv->fuse ? EXIT_OK : EXIT_USAGE;
 }
 
+/*
+ * Asks the kernel what it can, before anything is touched.  Of a mount that
+ * somebody else made it may not say yet.
+ */
+static int probe_iomap(struct server *srv, const char *mountpoint)
+{
+	const struct options *o = &srv->opt;
+	int fd = -1;
+
+	if (o->iomap == IOMAP_OFF)
+		return EXIT_OK;
+	if (!strncmp(mountpoint, "/dev/fd/", 8))
+		fd = atoi(mountpoint + 8);
+	srv->iomap_support = iomap_dev_support(fd);
+	if (srv->iomap_support > 0 || (fd >= 0 && !srv->iomap_support) ||
+	    !iomap_required(srv))
+		return EXIT_OK;
+	refuse_iomap(o);
+	return EXIT_MOUNT;
+}
+
 /* What libfuse does not like it shall say before a device is written to. */
 static int try_fuse(struct server *srv, const struct fuse_args *args)
 {
@@ -293,9 +142,25 @@ static int try_fuse(struct server *srv, const struct fuse_args *args)
 	if (srv->fuse)
 		fuse_destroy(srv->fuse);
 	srv->fuse = NULL;
+	if (!ret)
+		ret = probe_iomap(srv, cmd.mountpoint);
+	else
+		msg_err("See '%s -h' for usage.", args->argv[0]);
 	free(cmd.mountpoint);
 	fuse_opt_free_args(&copy);
 	return ret;
+}
+
+static void inode_freed(void *ctx, uint32_t ino)
+{
+	nodes_detach(((struct server *)ctx)->nodes, ino);
+}
+
+/* errors=panic: the end of this server, as if it had been told to. */
+static void panic(struct fs *fs)
+{
+	(void)fs;
+	kill(getpid(), SIGTERM);
 }
 
 /* Mounts what is open, serves it, and takes it down. */
@@ -309,33 +174,49 @@ static int run(struct server *srv, struct fuse_args *args)
 		goto out;
 	ret = EXIT_MOUNT;
 	srv->se = fuse_get_session(srv->fuse);
+	srv->mountpoint = strdup(cmd.mountpoint);
 	srv->premounted = !strncmp(cmd.mountpoint, "/dev/fd/", 8);
-	if (fuse_mount(srv->fuse, cmd.mountpoint))
+	if (!srv->mountpoint || fuse_mount(srv->fuse, cmd.mountpoint))
 		goto out;
 	srv->on_live = on_live;
 	srv->fs->on_inode_freed = inode_freed;
 	srv->fs->on_inode_freed_ctx = srv;
 	srv->fs->on_panic = panic;
 	srv->mount_id = srv->premounted ? -1 : mount_id(cmd.mountpoint);
-	err = wire_open(srv);
+	err = iomap_new(srv);
+	if (!err)
+		err = wire_open(srv);
 	if (!err && !cmd.foreground)
 		err = go_background(srv);
 	if (!err)
-		err = serve(srv, cmd.mountpoint);
+		err = serve(srv);
 	else
 		fuse_unmount(srv->fuse);
 	if (err)
 		msg_err("%s", strerror(-err));
-	else if (!srv->live)
+	else if (!srv->live && !srv->no_iomap)
 		msg_err("The mount ended before it could be used.");
-	else
+	else if (srv->live)
 		ret = EXIT_OK;
 out:
-	if (srv->fuse)
-		fuse_destroy(srv->fuse);
-	wire_close(srv);
 	free(cmd.mountpoint);
 	return ret;
+}
+
+/* After the device was closed: whoever waits for the unmount may go on. */
+static void take_down(struct server *srv)
+{
+	if (srv->wire) {
+		wire_answer_destroy(srv);
+		wire_hang_up(srv);	/* and so an unmount that waits still */
+	}
+	if (srv->unmounting)
+		pthread_join(srv->unmounter, NULL);
+	wire_close(srv);
+	if (srv->fuse)
+		fuse_destroy(srv->fuse);
+	iomap_free(srv);
+	free(srv->mountpoint);
 }
 
 static void print_io(struct server *srv)
@@ -360,6 +241,54 @@ static void explain_open(const struct options *o)
 		msg_err("Check offset= and sizelimit=: the file system must begin and end there.");
 }
 
+/*
+ * iomap takes a block device: an image gets one where the kernel has iomap
+ * and we may.  Else it goes without.
+ */
+static int make_loop(struct server *srv)
+{
+	struct fs_options *fo = &srv->opt.fs;
+	int err;
+
+	if (srv->opt.iomap == IOMAP_OFF || srv->iomap_support <= 0 ||
+	    !loop_possible(fo->source))
+		return 0;
+	err = loop_attach(&srv->loop, fo->source, fo->ro, fo->offset,
+			  fo->limit);
+	if (err == -EBUSY) {
+		msg_err("%s: already in use by a loop device.", fo->source);
+		return err;
+	}
+	if (err) {
+		msg_debug("no loop device: %s", strerror(-err));
+		return 0;
+	}
+	fo->source = srv->loop.path;
+	fo->offset = fo->limit = 0;
+	return 0;
+}
+
+/* The volume, and what it needs before. */
+static int open_volume(struct server *srv)
+{
+	int err = make_loop(srv);
+
+	if (err)
+		return err;
+	err = fs_open(&srv->opt.fs, &srv->fs);
+	loop_opened(&srv->loop);
+	if (err) {
+		explain_open(&srv->opt);
+		return err;
+	}
+	if (iomap_required(srv) && !device_is_block(srv->fs->dev)) {
+		refuse_iomap(&srv->opt);
+		fs_close(srv->fs);
+		return -ENOTBLK;
+	}
+	return 0;
+}
+
 static int open_and_run(struct server *srv, struct fuse_args *args)
 {
 	int err, ret;
@@ -367,9 +296,9 @@ static int open_and_run(struct server *srv, struct fuse_args *args)
 	srv->nodes = nodes_new();
 	if (!srv->nodes)
 		return EXIT_MOUNT;
-	err = fs_open(&srv->opt.fs, &srv->fs);
+	err = open_volume(srv);
 	if (err) {
-		explain_open(&srv->opt);
+		loop_detach(&srv->loop);
 		nodes_free(srv->nodes);
 		return EXIT_MOUNT;
 	}
@@ -384,6 +313,8 @@ static int open_and_run(struct server *srv, struct fuse_args *args)
 		if (ret == EXIT_OK)
 			ret = EXIT_MOUNT;
 	}
+	loop_detach(&srv->loop);
+	take_down(srv);
 	if (srv->live)
 		log_mount(srv, "unmounted");
 	nodes_free(srv->nodes);
@@ -425,14 +356,8 @@ static int refuse(const struct options *o)
 		msg_err("remount is not supported: unmount it and mount it again.");
 		return EXIT_MOUNT;
 	}
-	if (o->iomap == IOMAP_REQUIRED) {
-		msg_err("Could not enable iomap.");
-		msg_err("This version has none: leave out iomap=1.");
-		return EXIT_MOUNT;
-	}
-	if (o->needs_iomap) {
-		msg_err("Some mount options require iomap.");
-		msg_err("This version has none: leave out lazytime and strictatime.");
+	if (wants_times(o) && o->iomap == IOMAP_OFF) {
+		refuse_iomap(o);
 		return EXIT_MOUNT;
 	}
 	return EXIT_OK;
@@ -447,10 +372,8 @@ static int mount_and_serve(struct server *srv, struct fuse_args *args)
 	if (ret)
 		return ret;
 	ret = try_fuse(srv, args);
-	if (ret) {
-		msg_err("See '%s -h' for usage.", args->argv[0]);
+	if (ret)
 		return ret;
-	}
 	o->fs.alloc_all = getenv("FUSE2FS_ALLOC_ALL_BLOCKS") != NULL;
 	if (o->fs.alloc_all)
 		msg_warn("Allowing users to allocate all blocks. This is dangerous!");
@@ -508,7 +431,7 @@ static int main_with(struct server *srv, struct fuse_args *args)
 int main(int argc, char *argv[])
 {
 	struct fuse_args args = FUSE_ARGS_INIT(argc, argv);
-	struct server srv = { .ready_fd = -1 };
+	struct server srv = { .ready_fd = -1, .loop = { .image = -1, .fd = -1 } };
 	int ret;
 
 	daemon_reserve_fds();

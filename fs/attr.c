@@ -81,9 +81,14 @@ static struct timespec storable(const struct inode *inode, struct timespec ts,
 	(offsetof(struct ext2_inode_large, field) + sizeof(uint32_t) - \
 	 EXT2_GOOD_OLD_INODE_SIZE)
 
-/* Is this only the kernel telling of writes that it had in its cache? */
-static bool is_flush(unsigned valid)
+/*
+ * Is this only the kernel telling of writes that it had in its cache?  Of a
+ * mapped file it keeps all times, and has checked who sets them.
+ */
+static bool is_flush(const struct inode *inode, unsigned valid)
 {
+	if (inode->mapped && valid == (ATTR_ATIME | ATTR_MTIME | ATTR_CTIME))
+		return true;
 	return valid == (ATTR_MTIME | ATTR_CTIME);
 }
 
@@ -102,7 +107,7 @@ static int check_flags(const struct inode *inode, unsigned valid)
 {
 	unsigned bad = ATTR_MODE | ATTR_UID | ATTR_GID | ATTR_SIZE;
 
-	if (is_flush(valid))
+	if (is_flush(inode, valid))
 		return 0;
 	if (inode->i.flags & EXT2_IMMUTABLE_FL)
 		return -EPERM;

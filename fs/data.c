@@ -35,6 +35,8 @@ int data_may_change(const struct inode *inode, unsigned flags)
 		return -ESTALE;
 	if (!fs_writable(inode->fs))
 		return -EROFS;
+	if (inode->swap)
+		return -ETXTBSY;
 	if (inode->i.flags & EXT4_VERITY_FL)
 		return -EPERM;
 	if (inode->i.flags & EXT4_ENCRYPT_FL)
@@ -119,6 +121,16 @@ int data_finish(struct inode *inode, unsigned flags, int err)
 	return data_fsync(inode, true);
 }
 
+bool data_is_mapped(struct inode *inode)
+{
+	bool mapped;
+
+	fs_lock(inode->fs);
+	mapped = inode->mapped;
+	fs_unlock(inode->fs);
+	return mapped;
+}
+
 int data_zero(struct inode *inode, uint64_t from, uint64_t to)
 {
 	struct fs *fs = inode->fs;
@@ -128,7 +140,8 @@ int data_zero(struct inode *inode, uint64_t from, uint64_t to)
 
 	while (from < to) {
 		fs_lock(fs);
-		err = map_next(inode, from >> fs->blockbits, &m);
+		err = inode->mapped ? -ENXIO :
+			map_next(inode, from >> fs->blockbits, &m);
 		fs_unlock(fs);
 		if (err)
 			return err == -ENXIO ? 0 : err;
@@ -208,6 +221,8 @@ static int read_check(const struct inode *inode)
 {
 	if (!S_ISREG(inode->i.mode))
 		return S_ISDIR(inode->i.mode) ? -EISDIR : -EINVAL;
+	if (inode->mapped)
+		return -EIO;
 	return inode->i.flags & EXT4_ENCRYPT_FL ? -ENOKEY : 0;
 }
 

@@ -44,7 +44,8 @@ int data_runs(struct inode *inode, uint64_t off, uint64_t len,
 
 /*
  * May the contents be changed?  -EROFS, -EPERM (immutable, verity), -ENOKEY
- * (encrypted), -EINVAL (not a regular file), -EISDIR.  Lock held.
+ * (encrypted), -ETXTBSY (swap), -EINVAL (not a regular file), -EISDIR.  Lock
+ * held.
  */
 int data_may_change(const struct inode *inode, unsigned flags);
 
@@ -62,11 +63,23 @@ int data_stamp(struct txn *t, struct inode *inode, unsigned flags);
 /* Sets i_size in T and what goes with it.  Lock held, io exclusive. */
 void data_set_size(struct txn *t, struct inode *inode, uint64_t size);
 
+/* Does the kernel move the data, so that nobody here may?  Lock not held. */
+bool data_is_mapped(struct inode *inode);
+
 /*
  * Writes zeros to the parts of the bytes FROM..TO-1 that are in written
- * blocks.  io exclusive, without the lock.
+ * blocks.  Does nothing if the kernel moves the file's data: it zeroes the
+ * edges of what it cuts off or punches by itself.  io exclusive, without the
+ * lock.
  */
 int data_zero(struct inode *inode, uint64_t from, uint64_t to);
+
+/*
+ * truncate.c: frees blocks from FIRST (at or beyond i_size) on, in one
+ * transaction, and takes the inode off the orphan list when all are gone (if
+ * it has links).  1 if there is more to do.  io exclusive, lock held.
+ */
+int data_cut_piece(struct inode *inode, uint64_t first);
 
 /* truncate.c: i_size becomes at least SIZE.  Neither lock nor io held. */
 int data_grow(struct inode *inode, uint64_t size, unsigned flags);

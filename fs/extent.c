@@ -371,6 +371,98 @@ found:
 	return err;
 }
 
+/* Does the entry at POS of P's leaf, in *N, go on at *E's END (or START)? */
+static bool adjoins(const struct ext_path *p, int pos, const struct ext *e,
+		    bool behind, struct ext *n)
+{
+	const struct ext *a = behind ? e : n, *b = behind ? n : e;
+
+	ext_decode(&ext_leaves(ext_node(p, p->depth))[pos], n);
+	return a->unwritten == b->unwritten && ext_end(a) == b->lblk &&
+	       a->pblk + a->len == b->pblk &&
+	       (p->depth || fs_block_valid(p->inode->fs, n->pblk, n->len));
+}
+
+/* The extent at P's pos, with its neighbours in the leaf. */
+static int extent_around(const struct ext_path *p, struct map *m)
+{
+	int pos = p->at[p->depth].pos, i, err;
+	int count = (int)ext_count(ext_node(p, p->depth));
+	struct ext mid, e, n;
+
+	ext_decode(&ext_leaves(ext_node(p, p->depth))[pos], &mid);
+	err = ext_to_map(p, &mid, mid.lblk, UINT64_MAX, m);
+	if (err)
+		return err;
+	for (e = mid, i = pos - 1; i >= 0 && adjoins(p, i, &e, false, &n);
+	     e = n, i--) {
+		m->lblk = n.lblk;
+		m->pblk = n.pblk;
+		m->len += n.len;
+	}
+	for (e = mid, i = pos + 1; i < count && adjoins(p, i, &e, true, &n);
+	     e = n, i++)
+		m->len += n.len;
+	return 0;
+}
+
+/* Where the hole before LOW begins, below which nothing was looked at. */
+static int hole_start(struct inode *inode, uint64_t low, uint64_t *start)
+{
+	struct ext_path p;
+	struct ext e;
+	int err, pos;
+
+	/* A leaf may be empty, or begin later than its index entry says. */
+	for (*start = 0; low; low = p.low) {
+		err = ext_walk(inode, low - 1, &p);
+		if (err)
+			return err;
+		pos = p.at[p.depth].pos;
+		if (pos >= 0) {
+			ext_decode(&ext_leaves(ext_node(&p, p.depth))[pos], &e);
+			*start = ext_end(&e);
+		}
+		ext_put(&p);
+		if (pos >= 0 || p.low >= low)
+			break;
+	}
+	return 0;
+}
+
+int ext_around(struct inode *inode, uint64_t lblk, struct map *m)
+{
+	struct ext_path p;
+	struct map next;
+	uint64_t start;
+	struct ext e;
+	int err, pos;
+
+	hole(lblk, MAP_END, UINT64_MAX - lblk, m);
+	if (lblk >= MAP_END)
+		return 0;
+	err = ext_walk(inode, lblk, &p);
+	if (err)
+		return err;
+	pos = p.at[p.depth].pos;
+	if (pos >= 0) {
+		ext_decode(&ext_leaves(ext_node(&p, p.depth))[pos], &e);
+		if (lblk < ext_end(&e)) {
+			err = extent_around(&p, m);
+			ext_put(&p);
+			return err;
+		}
+	}
+	ext_put(&p);
+	err = hole_start(inode, lblk + 1, &start);
+	if (!err)
+		err = ext_next(inode, lblk, &next);
+	if (err && err != -ENXIO)
+		return err;
+	hole(start, err ? MAP_END : next.lblk, UINT64_MAX - start, m);
+	return 0;
+}
+
 /* Next to the nearest extent, as far away as the blocks are in the file. */
 uint64_t ext_goal(struct inode *inode, uint64_t lblk)
 {

@@ -6,11 +6,13 @@
  * Everything runs with inode->io held exclusively; the volume lock is taken
  * per transaction.  Long ranges take several, and each leaves a file that is
  * valid, only not finished.  Parts of blocks at the edges are zeroed on disk
- * first.  Must not know how mappings are stored.
+ * first, unless the kernel moves the file's data: then whole blocks are freed
+ * or allocated, and their contents left alone.  Must not know how mappings are stored.
  */
 #include <linux/falloc.h>
 #include <sys/stat.h>
 #include "dataio.h"
+#include "mapping.h"
 
 /*
  * Zeroing this much is done by writing zeros over blocks that are written:
@@ -115,8 +117,8 @@ static int range_remove(const struct range *r, uint64_t first, uint64_t end)
 
 /*
  * Zeroes what is written of the range in blocks that are only partly in it.
- * *FIRST..*LAST-1 are the blocks wholly in it (a last block that ends beyond
- * i_size counts as such).
+ * *FIRST..*LAST-1 are the blocks wholly in it.  A last block that ends beyond
+ * i_size counts as such, but not where the kernel has what is left of it.
  */
 static int range_edges(const struct range *r, uint64_t *first, uint64_t *last)
 {
@@ -126,7 +128,7 @@ static int range_edges(const struct range *r, uint64_t *first, uint64_t *last)
 
 	*first = blk_up(inode, r->off);
 	*last = blk_down(inode, r->end);
-	if (r->end >= data_size(inode))
+	if (r->end >= data_size(inode) && !data_is_mapped(inode))
 		*last = blk_up(inode, r->end);
 	if (*first >= *last) {
 		/* a hole cannot be wider than the range itself */
@@ -168,7 +170,7 @@ static int do_zero(const struct range *r)
 		if (err)
 			return err;
 	}
-	if (r->end - r->off <= ZERO_ON_DISK) {
+	if (r->end - r->off <= ZERO_ON_DISK && !data_is_mapped(r->inode)) {
 		err = data_zero(r->inode, r->off, r->end);
 	} else {
 		err = range_edges(r, &first, &last);
@@ -325,6 +327,9 @@ static int falloc_locked(const struct range *r, const struct falloc_mode *m)
 	fs_unlock(inode->fs);
 	if (!err && is_inline)
 		err = inline_to_blocks(inode, r->flags);
+	if (!err && m->keep_optional && r->keep_size &&
+	    r->end > data_size(inode))
+		err = mapping_keep(inode);
 	return err ? err : m->run(r);
 }
 

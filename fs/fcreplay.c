@@ -30,6 +30,7 @@
 
 #include "fs/alloc.h"
 #include "fs/dir.h"
+#include "fs/fcindex.h"
 #include "fs/fs.h"
 #include "fs/group.h"
 #include "fs/inode.h"
@@ -37,7 +38,6 @@
 #include "fs/map.h"
 #include "fs/namei_internal.h"
 #include "fs/orphan.h"
-#include "fs/orphan_internal.h"
 #include "journal/fastcommit.h"
 #include "journal/txn.h"
 #include "sys/log.h"
@@ -49,8 +49,7 @@ struct replay {
 	struct fs *fs;
 	const struct fastcommit *fc;
 	size_t at;			/* note being followed */
-	uint32_t *listed;		/* orphans before all of this */
-	size_t listed_count;
+	struct fc_index index;
 };
 
 static int bad_note(const struct fc_note *n, const char *what)
@@ -58,54 +57,6 @@ static int bad_note(const struct fc_note *n, const char *what)
 	msg_err("The journal is damaged: a fast commit has %s (inode #%u).",
 		what, n->ino);
 	return -EFSCORRUPTED;
-}
-
-/* ---- orphans of before: their i_dtime belongs to the list ---- */
-
-static int list_one(struct replay *r, uint32_t ino)
-{
-	uint32_t *p;
-
-	p = realloc(r->listed, (r->listed_count + 1) * sizeof(*p));
-	if (!p)
-		return -ENOMEM;
-	r->listed = p;
-	p[r->listed_count++] = ino;
-	return 0;
-}
-
-static bool is_listed(const struct replay *r, uint32_t ino)
-{
-	size_t i;
-
-	for (i = 0; i < r->listed_count; i++)
-		if (r->listed[i] == ino)
-			return true;
-	return false;
-}
-
-static int list_orphans(struct replay *r)
-{
-	struct fs *fs = r->fs;
-	uint32_t ino = le32toh(fs_super(fs)->s_last_orphan), slot;
-	struct inode *inode;
-	int64_t next;
-	int err = 0;
-
-	while (ino && !is_listed(r, ino) && !err) {
-		if (inode_get_any(fs, ino, &inode))
-			break;		/* orphan.c will say so */
-		err = list_one(r, ino);
-		ino = inode->i.dtime;
-		inode_put(inode);
-	}
-	for (slot = 1; !err; slot++) {
-		next = orphan_file_next(fs, &slot);
-		if (next <= 0)
-			return next;
-		err = list_one(r, next);
-	}
-	return err;
 }
 
 /* ---- ranges ---- */
@@ -333,7 +284,8 @@ static int take_inode(struct replay *r, struct inode *inode,
 		      old.generation != inode->i.generation))
 		return bad_note(n, "another inode of that number");
 	keep_map(inode, &old, made);
-	inode->i.dtime = is_listed(r, n->ino) ? old.dtime : 0;
+	inode->i.dtime = fc_index_listed(&r->index, n->ino) ?
+			 old.dtime : 0;
 	return 0;
 }
 
@@ -389,9 +341,6 @@ static int do_inode(struct replay *r, const struct fc_note *n)
 	struct txn *t;
 	int err;
 
-	if (n->ino != EXT2_ROOT_INO &&
-	    n->ino < EXT2_FIRST_INO(r->fs->e2->super))
-		return bad_note(n, "a reserved inode");
 	err = txn_begin(r->fs, TXN_CREATE, &t);
 	if (err)
 		return err;
@@ -454,22 +403,6 @@ static int name_in_txn(struct txn *t, struct inode *dir, struct inode *inode,
 	return err;
 }
 
-/* Does the inode live on, by a later note? */
-static bool lives_on(const struct replay *r, const struct inode *inode)
-{
-	const struct fc_note *n;
-	size_t i;
-
-	for (i = r->at + 1; i < r->fc->count; i++) {
-		n = &r->fc->notes[i];
-		if (n->tag == FC_INODE && n->ino == inode->ino &&
-		    raw_inode(n).i_links_count &&
-		    le32toh(raw_inode(n).i_generation) == inode->i.generation)
-			return true;
-	}
-	return false;
-}
-
 static int remove_name(struct txn *t, struct inode *dir, struct inode *inode,
 		       const struct fc_note *n)
 {
@@ -507,7 +440,8 @@ static int reap(struct replay *r, struct inode *inode)
 	struct txn *t;
 	int err = 0;
 
-	if (!inode->i.links && !inode->deleted && !is_listed(r, inode->ino)) {
+	if (!inode->i.links && !inode->deleted &&
+	    !fc_index_listed(&r->index, inode->ino)) {
 		err = txn_begin(fs, TXN_ORPHAN, &t);
 		if (!err)
 			err = txn_stop(t, orphan_add(t, inode));
@@ -547,7 +481,8 @@ static int do_name(struct replay *r, const struct fc_note *n)
 				  name_in_txn(t, dir, inode, n));
 	inode_put(dir);
 	if (err || n->tag != FC_UNLINK || inode->i.links ||
-	    lives_on(r, inode)) {
+	    fc_index_lives_on(&r->index, r->at, inode->ino,
+			      inode->i.generation)) {
 		inode_put(inode);
 		return err;
 	}
@@ -556,10 +491,19 @@ static int do_name(struct replay *r, const struct fc_note *n)
 
 /* ---- all of it ---- */
 
+static bool is_name(const struct fc_note *n)
+{
+	return n->tag == FC_CREAT || n->tag == FC_LINK || n->tag == FC_UNLINK;
+}
+
 static int do_note(struct replay *r)
 {
 	const struct fc_note *n = &r->fc->notes[r->at];
 
+	/* the journal is one of them */
+	if (n->ino < EXT2_FIRST_INO(r->fs->e2->super) &&
+	    (n->ino != EXT2_ROOT_INO || is_name(n)))
+		return bad_note(n, "a reserved inode");
 	switch (n->tag) {
 	case FC_ADD_RANGE:
 	case FC_DEL_RANGE:
@@ -594,7 +538,7 @@ int fastcommit_replay(struct fs *fs, const struct fastcommit *fc)
 	int err;
 
 	fs_lock(fs);
-	err = list_orphans(&r);
+	err = fc_index_make(&r.index, fs, fc);
 	if (!err)
 		err = reserve_ranges(&r);
 	for (; r.at < fc->count && !err; r.at++)
@@ -602,7 +546,7 @@ int fastcommit_replay(struct fs *fs, const struct fastcommit *fc)
 	if (!err)
 		err = reap_unlinked(&r);
 	fs_unlock(fs);
-	free(r.listed);
+	fc_index_free(&r.index);
 	if (err) {
 		msg_err("Replaying fast commits: %s.", strerror(-err));
 		msg_err("Please run e2fsck -fy %s.", fs->opt.source);

@@ -125,6 +125,7 @@ struct fs {
 	bool error_ro;			/* errors=remount-ro: no new handles; what
 					 * was changed before is still committed */
 	bool panicked;			/* errors=panic: the server is to end */
+	bool frozen;			/* freeze.c: nobody changes anything */
 	bool mounted;			/* the superblock says so (not VALID_FS) */
 	bool was_valid;			/* VALID_FS was set before this mount */
 	enum fs_errors errors;		/* in effect */

@@ -49,6 +49,18 @@ struct inode {
 	unsigned opens;			/* handles; at links 0 and opens 0 it is
 					 * deleted */
 	unsigned writers;		/* handles open for writing (ops/file.c) */
+	/*
+	 * mapping.c.  mapped: the kernel moves this file's data, nobody here
+	 * may touch its data blocks (set under the volume lock while nobody
+	 * has the file open, and not taken back before it is forgotten).
+	 */
+	unsigned mapped:1;
+	unsigned swap:1;		/* a swap file: the layout stays */
+	unsigned ahead:1;		/* what is beyond i_size goes at the last
+					 * close; it is an orphan until then */
+	unsigned stream_alone:1;	/* nothing is beyond i_size but what
+					 * mapping_alloc() put there */
+	uint64_t stream_next;		/* block where a stream would go on; 0 */
 	uint64_t sync_tid;		/* last transaction that changed it */
 	uint64_t datasync_tid;		/* ... in a way fdatasync cares about */
 	uint64_t goal;			/* next physical block to try, or 0 */

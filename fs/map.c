@@ -59,6 +59,12 @@ int map_lookup(struct inode *inode, uint64_t lblk, uint64_t max, struct map *m)
 	}
 }
 
+int map_around(struct inode *inode, uint64_t lblk, struct map *m)
+{
+	return map_kind(inode) == KIND_EXTENTS ? ext_around(inode, lblk, m) :
+						 -EINVAL;
+}
+
 int map_next(struct inode *inode, uint64_t lblk, struct map *m)
 {
 	switch (map_kind(inode)) {

@@ -32,6 +32,14 @@ struct map {
  */
 int map_lookup(struct inode *inode, uint64_t lblk, uint64_t max, struct map *m);
 
+/*
+ * All of the mapping that LBLK is in: M may begin before LBLK.  What adjoins
+ * it in the file and on the device, in the same state, is taken as one with
+ * it where that costs no lookup.  A hole behind the last block ends at
+ * UINT64_MAX.  -EINVAL if the file has no extents.
+ */
+int map_around(struct inode *inode, uint64_t lblk, struct map *m);
+
 /* The first mapped block at or after LBLK: its map, or -ENXIO. */
 int map_next(struct inode *inode, uint64_t lblk, struct map *m);
 

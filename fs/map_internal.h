@@ -128,6 +128,7 @@ int ext_walk(struct inode *inode, uint64_t lblk, struct ext_path *p);
 void ext_put(struct ext_path *p);
 int ext_lookup(struct inode *inode, uint64_t lblk, uint64_t max, struct map *m);
 int ext_next(struct inode *inode, uint64_t lblk, struct map *m);
+int ext_around(struct inode *inode, uint64_t lblk, struct map *m);
 uint64_t ext_goal(struct inode *inode, uint64_t lblk);
 
 /* extent_tree.c: the leaf entry at P's pos (or after it), and the tree. */

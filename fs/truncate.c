@@ -9,7 +9,8 @@
  *
  * The bytes between i_size and the end of its block are zeroed on disk when
  * the size shrinks, and once more when it grows: a writer that maps blocks
- * itself may have left something there.
+ * itself may have left something there.  Not so when the kernel moves the
+ * file's data: it zeroes by itself (data_zero() knows).
  */
 #include <sys/stat.h>
 #include "dataio.h"
@@ -72,7 +73,7 @@ static int shrink_begin(struct inode *inode, uint64_t size, unsigned flags,
 	if (!err)
 		err = map_next(inode, first, &m);
 	if (err == -ENXIO)
-		return txn_stop(t, 0);
+		return txn_stop(t, inode->i.links ? orphan_del(t, inode) : 0);
 	/* listed first, while there are credits for it */
 	if (!err && !map_is_small(inode))
 		err = orphan_add(t, inode);
@@ -88,8 +89,7 @@ static int shrink_begin(struct inode *inode, uint64_t size, unsigned flags,
 	return err;
 }
 
-/* One more transaction: 1 if there is still more.  Lock held. */
-static int shrink_more(struct inode *inode, uint64_t first)
+int data_cut_piece(struct inode *inode, uint64_t first)
 {
 	struct txn *t;
 	int err;
@@ -120,8 +120,10 @@ static int shrink_locked(struct inode *inode, uint64_t size, unsigned flags)
 		/* others get a turn between the pieces */
 		fs_unlock(fs);
 		fs_lock(fs);
-		err = shrink_more(inode, first);
+		err = data_cut_piece(inode, first);
 	}
+	if (!err)
+		inode->ahead = 0;
 	fs_unlock(fs);
 	return err;
 }

@@ -433,6 +433,34 @@ static int whole_run(struct inode *inode, const struct seg *s, struct seg *run)
 }
 
 /*
+ * Gives back what RUN has beyond the end that the file will have: written
+ * blocks must not be there, and making an extent shorter takes no block.  io
+ * and lock held.
+ */
+static int cut_run(const struct plan *p, struct seg *run)
+{
+	struct fs *fs = p->inode->fs;
+	uint64_t end = p->off + p->len;
+	struct txn *t;
+	int err;
+
+	if (end < p->inode->i.size)
+		end = p->inode->i.size;
+	end = (end + fs->blocksize - 1) >> fs->blockbits;
+	if (run->lblk + run->len <= end)
+		return 0;
+	do {
+		err = data_begin(p->inode, TXN_TRUNCATE, &t);
+		if (err)
+			return err;
+		err = map_remove(t, p->inode, end, run->lblk + run->len - end);
+		txn_stop(t, err < 0 ? err : 0);
+	} while (err > 0);
+	run->len = end - run->lblk;
+	return err;
+}
+
+/*
  * Without space for the tree blocks that a split takes: the first segment,
  * whose data is on the device, becomes written together with all of its run,
  * the rest of which is zeroed.  Space that was allocated ahead can so always
@@ -450,6 +478,8 @@ static ssize_t convert_whole(struct plan *p)
 	p->len = plan_bytes(p, 1);
 	fs_lock(fs);
 	err = whole_run(p->inode, s, &run);
+	if (!err)
+		err = cut_run(p, &run);
 	fs_unlock(fs);
 	if (err)
 		return err;
@@ -543,7 +573,7 @@ static int write_check(struct inode *inode, size_t *len, uint64_t off,
 	int r;
 
 	fs_lock(fs);
-	r = data_may_change(inode, flags);
+	r = inode->mapped ? -EIO : data_may_change(inode, flags);
 	max = data_max_size(inode);
 	if (!r && *len && off >= max)
 		r = -EFBIG;

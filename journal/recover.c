@@ -249,6 +249,10 @@ static int collect_pages(struct recovery *r, struct log_page **out, size_t *n)
 				return -ENOMEM;
 			*out = pages = p;
 		}
+		if (logfile_owns(r->lf, blk, 1)) {
+			msg_err("The journal is damaged: its own blocks are not marked as in use.");
+			return -EFSCORRUPTED;
+		}
 		p = &pages[*n];
 		p->blk = blk;
 		if (posix_memalign(&p->data, 4096, size))
@@ -267,6 +271,8 @@ int recover_write(struct recovery *r)
 
 	if (r->shown) {
 		err = collect_pages(r, &pages, &count);
+		if (err == -EFSCORRUPTED)
+			refuse(r->fs);
 		if (!err && !log_append_fits(r->lf, count)) {
 			msg_err("The journal is too small for what its fast commits change.");
 			err = refuse(r->fs);

@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fs/freeze.h"
+#include "iomap.h"
 #include "journal/txn.h"
 #include "sys/log.h"
 
@@ -22,8 +24,10 @@ static void wire_init(struct request *rq)
 {
 	const struct fuse_init_in *init = rq->body;
 
-	if (rq->body_len >= offsetof(struct fuse_init_in, flags) + 4)
+	if (rq->body_len >= offsetof(struct fuse_init_in, flags) + 4) {
 		rq->srv->wire->offered = init->flags;
+		iomap_offered(rq->srv, init, rq->body_len);
+	}
 	wire_pass(rq);
 }
 
@@ -110,11 +114,61 @@ static void wire_copy(struct request *rq)
 
 static void wire_syncfs(struct request *rq)
 {
-	wire_reply(rq, txn_sync(rq->srv->fs, 0), NULL, 0);
+	int err = 0;
+
+	if (!fs_is_frozen(rq->srv->fs))
+		err = txn_sync(rq->srv->fs, 0);
+	if (!err && iomap_live(rq->srv))
+		err = iomap_flush(rq->srv);
+	wire_reply(rq, err, NULL, 0);
+}
+
+/* With iomap, umount(2) returns with the answer: the device is free then. */
+static void wire_destroy(struct request *rq)
+{
+	if (iomap_asked(rq->srv))
+		wire_hold_destroy(rq);
+	else
+		wire_pass(rq);
+}
+
+/* The kernel lets nobody change anything until it thaws. */
+static void wire_freeze(struct request *rq)
+{
+	const struct iom_freeze_in *in = rq->body;
+	struct server *srv = rq->srv;
+	int err = fs_freeze_begin(srv->fs);
+
+	if (!err) {
+		handles_trim_all(srv);
+		err = fs_freeze(srv->fs, in->unlinked);
+		if (err)
+			fs_thaw(srv->fs);
+	}
+	wire_reply(rq, err, NULL, 0);
+}
+
+static void wire_unfreeze(struct request *rq)
+{
+	struct fs *fs = rq->srv->fs;
+
+	wire_reply(rq, fs_is_frozen(fs) ? fs_thaw(fs) : 0, NULL, 0);
+}
+
+/* The device is gone. */
+static void wire_shutdown(struct request *rq)
+{
+	struct fs *fs = rq->srv->fs;
+
+	fs_lock(fs);
+	txn_abort_volume(fs, -EIO);
+	fs_unlock(fs);
+	wire_reply(rq, 0, NULL, 0);
 }
 
 #define NO_NODE		1	/* the nodeid means nothing, or need not be known */
 #define NO_REPLY	2
+#define IOMAP		4	/* there is none without iomap */
 
 static const struct wire_op {
 	void (*handle)(struct request *rq);
@@ -122,7 +176,7 @@ static const struct wire_op {
 	uint8_t flags;
 } wire_ops[] = {
 	[FUSE_INIT] = { wire_init, 8, NO_NODE },
-	[FUSE_DESTROY] = { wire_pass, 0, NO_NODE },
+	[FUSE_DESTROY] = { wire_destroy, 0, NO_NODE },
 	[FUSE_STATFS] = { wire_pass, 0, 0 },
 	[FUSE_INTERRUPT] = { wire_interrupt, sizeof(struct fuse_interrupt_in),
 			     NO_NODE },
@@ -167,7 +221,41 @@ static const struct wire_op {
 				   sizeof(struct fuse_copy_file_range_in), 0 },
 	[FUSE_SYNCFS] = { wire_syncfs, 0, 0 },
 	[FUSE_READLINK] = { wire_pass, 0, 0 },
+	[IOM_STATX] = { attr_wire_statx, sizeof(struct iom_statx_in), 0 },
 };
+
+static const struct wire_op iomap_ops[] = {
+	[IOM_FREEZE - IOM_OPCODE_FIRST] = {
+		wire_freeze, sizeof(struct iom_freeze_in), NO_NODE | IOMAP },
+	[IOM_UNFREEZE - IOM_OPCODE_FIRST] = { wire_unfreeze, 0, NO_NODE | IOMAP },
+	[IOM_SHUTDOWN - IOM_OPCODE_FIRST] = { wire_shutdown, 0, NO_NODE | IOMAP },
+	[IOM_CONFIG - IOM_OPCODE_FIRST] = {
+		iomap_wire_config, sizeof(struct iom_config_in), NO_NODE | IOMAP },
+	[IOM_IOEND - IOM_OPCODE_FIRST] = {
+		iomap_wire_ioend, sizeof(struct iom_ioend_in), IOMAP },
+	[IOM_BEGIN - IOM_OPCODE_FIRST] = {
+		iomap_wire_begin, sizeof(struct iom_begin_in), IOMAP },
+	[IOM_END - IOM_OPCODE_FIRST] = {
+		iomap_wire_end, sizeof(struct iom_end_in), IOMAP },
+};
+
+#define COUNT_OF(a)	(sizeof(a) / sizeof((a)[0]))
+
+/* NULL for what does not exist here. */
+static const struct wire_op *find_op(const struct request *rq)
+{
+	const struct wire_op *op = NULL;
+	uint32_t n = rq->opcode;
+
+	if (n < COUNT_OF(wire_ops))
+		op = &wire_ops[n];
+	else if (n - IOM_OPCODE_FIRST < COUNT_OF(iomap_ops))
+		op = &iomap_ops[n - IOM_OPCODE_FIRST];
+	if (!op || !op->handle ||
+	    ((op->flags & IOMAP) && !iomap_asked(rq->srv)))
+		return NULL;
+	return op;
+}
 
 /* -o allow_root: libfuse refuses others only in what reaches it. */
 static bool refused(const struct request *rq)
@@ -188,6 +276,7 @@ static bool refused(const struct request *rq)
 	case FUSE_FORGET:
 	case FUSE_BATCH_FORGET:
 	case FUSE_INTERRUPT:
+	case IOM_FREEZE ... IOM_END:
 		return false;
 	}
 	return true;
@@ -195,11 +284,8 @@ static bool refused(const struct request *rq)
 
 static void dispatch(struct request *rq)
 {
-	const struct wire_op *op = NULL;
+	const struct wire_op *op = find_op(rq);
 
-	if (rq->opcode < sizeof(wire_ops) / sizeof(wire_ops[0]) &&
-	    wire_ops[rq->opcode].handle)
-		op = &wire_ops[rq->opcode];
 	if (!op) {
 		wire_reply(rq, -ENOSYS, NULL, 0);
 		return;
@@ -266,6 +352,12 @@ void wire_serve(struct worker *wk, const struct fuse_buf *buf)
 	}
 	rq->body = (void *)(rq->in + 1);
 	rq->body_len = buf->size - sizeof(*rq->in);
+	iomap_nofs(wk->srv);
+	if (rq->opcode != IOM_CONFIG && rq->opcode != FUSE_INTERRUPT &&
+	    !iomap_other_request(wk->srv)) {
+		wire_reply(rq, -ENODEV, NULL, 0);
+		return;
+	}
 	if (wk->srv->opt.timing)
 		dispatch_timed(rq);
 	else

@@ -15,6 +15,8 @@
 #include <stdlib.h>
 
 #include "fs/data.h"
+#include "fs/freeze.h"
+#include "iomap.h"
 
 static bool for_writing(const struct handle *h)
 {
@@ -62,6 +64,7 @@ int handle_new(struct inode *inode, int flags, struct fuse_file_info *fi)
 		handle_drop(srv, h);
 		return -ESTALE;
 	}
+	__atomic_add_fetch(&srv->open_files, 1, __ATOMIC_SEQ_CST);
 	fi->fh = (uintptr_t)h;
 	fi->keep_cache = 1;
 	return 0;
@@ -70,6 +73,7 @@ int handle_new(struct inode *inode, int flags, struct fuse_file_info *fi)
 int handle_drop(struct server *srv, struct handle *h)
 {
 	struct fs *fs = srv->fs;
+	bool trim = false;
 	int err;
 
 	if (!h)
@@ -82,8 +86,10 @@ int handle_drop(struct server *srv, struct handle *h)
 	if (h->next)
 		h->next->prev = h->prev;
 	if (for_writing(h))
-		h->inode->writers--;
+		trim = !--h->inode->writers && h->inode->mapped;
 	fs_unlock(fs);
+	if (trim)
+		iomap_trim(srv, h->inode);
 	err = inode_close(h->inode);
 	inode_put_unlocked(h->inode);
 	free(h);
@@ -94,6 +100,36 @@ void handles_close_all(struct server *srv)
 {
 	while (srv->handles)
 		handle_drop(srv, srv->handles);
+}
+
+/* The next inode after INO that has an open file, held; NULL: none. */
+static struct inode *next_open(struct server *srv, uint32_t ino)
+{
+	struct inode *next = NULL;
+	struct handle *h;
+
+	fs_lock(srv->fs);
+	for (h = srv->handles; h; h = h->next) {
+		if (h->inode->mapped && h->inode->ino > ino &&
+		    (!next || h->inode->ino < next->ino))
+			next = h->inode;
+	}
+	if (next)
+		inode_hold(next);
+	fs_unlock(srv->fs);
+	return next;
+}
+
+void handles_trim_all(struct server *srv)
+{
+	struct inode *inode = NULL;
+	uint32_t ino = 0;
+
+	while ((inode = next_open(srv, ino))) {
+		ino = inode->ino;
+		iomap_trim(srv, inode);
+		inode_put_unlocked(inode);
+	}
 }
 
 /*
@@ -107,7 +143,8 @@ bool file_may_be_dirty(struct inode *inode)
 	if (!request_now()->srv->writeback)
 		return false;
 	fs_lock(inode->fs);
-	dirty = inode->writers && S_ISREG(inode->i.mode);
+	/* of a mapped file the kernel has asked for all blocks it writes to */
+	dirty = inode->writers && S_ISREG(inode->i.mode) && !inode->mapped;
 	fs_unlock(inode->fs);
 	return dirty;
 }
@@ -164,7 +201,9 @@ static int open_truncate(struct inode *inode)
 		flags |= DATA_KILL_SUID;
 		strip = has_set_bits(inode);
 	}
+	iomap_layout_lock(rq->srv, inode);
 	err = data_truncate(inode, 0, flags);
+	iomap_layout_unlock(rq->srv, inode);
 	/* The kernel asks for this, but keeps the mode that it knew. */
 	if (!err && strip)
 		wire_drop_attr(rq, rq->in->nodeid);
@@ -205,6 +244,8 @@ int op_open(const char *path, struct fuse_file_info *fi)
 		err = open_truncate(inode);
 	if (!err)
 		err = handle_new(inode, fi->flags, fi);
+	if (!err && !request_now()->node.mapped)
+		iomap_open_classic(op_server(), inode);
 	/* see op_getattr(): what the kernel knows of its blocks is too little */
 	if (!err && file_may_be_dirty(inode) && !blocks_of(inode))
 		wire_drop_attr(request_now(), request_now()->in->nodeid);
@@ -264,14 +305,21 @@ int op_write(const char *path, const char *buf, size_t len, off_t off,
 	done = data_write(h->inode, buf, len, off, flags);
 	if (wire_flags & FUSE_WRITE_CACHE)
 		done = write_rest(h->inode, buf, len, off, flags, done);
+	iomap_wrote_classic(op_server());
 	return done;
 }
 
 /* Also of directories. */
 int op_release(const char *path, struct fuse_file_info *fi)
 {
+	struct server *srv = op_server();
+	int err;
+
 	(void)path;
-	return handle_drop(op_server(), handle_of(fi));
+	err = handle_drop(srv, handle_of(fi));
+	__atomic_sub_fetch(&srv->open_files, 1, __ATOMIC_SEQ_CST);
+	wire_may_end(srv);
+	return err;
 }
 
 int op_fsync(const char *path, int datasync, struct fuse_file_info *fi)
@@ -286,7 +334,11 @@ int op_fsync(const char *path, int datasync, struct fuse_file_info *fi)
 	err = op_inode(fi, &inode);
 	if (err)
 		return err;
-	err = data_fsync(inode, datasync);
+	if (!fs_is_frozen(inode->fs))
+		err = data_fsync(inode, datasync);
+	/* what the kernel wrote by itself is perhaps in the device's memory */
+	if (!err && rq->node.mapped)
+		err = iomap_flush(rq->srv);
 	/* st_blocks is ours, but until the last close the kernel would not
 	 * ask for it */
 	if (!h || !file_may_be_dirty(inode))
@@ -310,7 +362,11 @@ int op_fallocate(const char *path, int mode, off_t off, off_t len,
 	if (off < 0 || len <= 0)
 		return -EINVAL;
 	flags = change_flags(h, &strip);
+	iomap_layout_lock(rq->srv, h->inode);
 	err = data_fallocate(h->inode, mode, off, len, flags);
+	iomap_layout_unlock(rq->srv, h->inode);
+	if (!rq->node.mapped)
+		iomap_wrote_classic(rq->srv);
 	if (!err && strip)
 		wire_drop_attr(rq, rq->in->nodeid);
 	return err;
@@ -356,9 +412,13 @@ ssize_t op_copy_file_range(const char *path_in, struct fuse_file_info *fi_in,
 	(void)path_out;
 	if (flags)
 		return -EINVAL;
+	/* the kernel then copies by itself */
+	if (request_now()->node.mapped || request_now()->node2.mapped)
+		return -EOPNOTSUPP;
 	data_flags = change_flags(out, &strip);
 	done = data_copy(handle_of(fi_in)->inode, off_in, out->inode, off_out,
 			 len, data_flags);
+	iomap_wrote_classic(op_server());
 	if (done >= 0 && strip)
 		wire_drop_attr(request_now(), in->nodeid_out);
 	return done;

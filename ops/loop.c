@@ -28,7 +28,6 @@ static void *worker_main(void *arg)
 	struct wire *w = wk->srv->wire;
 	struct fuse_session *se = wk->srv->se;
 	struct fuse_buf buf = { .mem = NULL };
-	uint64_t one = 1;
 	int res;
 
 	wk->rq.worker = wk;
@@ -54,9 +53,55 @@ static void *worker_main(void *arg)
 	free(wk->buffer);
 	free(wk->scratch);
 	__atomic_sub_fetch(&w->running, 1, __ATOMIC_ACQ_REL);
-	if (write(w->event_fd, &one, sizeof(one)) < 0)
-		msg_debug("eventfd: %s", strerror(errno));
+	wire_wake_main(wk->srv);
 	return NULL;
+}
+
+void wire_wake_main(struct server *srv)
+{
+	uint64_t one = 1;
+
+	if (write(srv->wire->event_fd, &one, sizeof(one)) < 0)
+		msg_debug("eventfd: %s", strerror(errno));
+}
+
+/* ---- DESTROY ---- */
+
+void wire_hold_destroy(struct request *rq)
+{
+	__atomic_store_n(&rq->srv->wire->destroy, rq->in->unique,
+			 __ATOMIC_SEQ_CST);
+	wire_wake_main(rq->srv);
+}
+
+bool wire_destroying(const struct server *srv)
+{
+	return __atomic_load_n(&srv->wire->destroy, __ATOMIC_SEQ_CST);
+}
+
+/* Was DESTROY the last request? */
+static bool drained(const struct server *srv)
+{
+	return wire_destroying(srv) &&
+	       !__atomic_load_n(&srv->open_files, __ATOMIC_SEQ_CST);
+}
+
+void wire_may_end(struct server *srv)
+{
+	if (drained(srv))
+		wire_wake_main(srv);
+}
+
+void wire_answer_destroy(struct server *srv)
+{
+	struct wire *w = srv->wire;
+	struct fuse_out_header out = {
+		.len = sizeof(out),
+		.unique = __atomic_load_n(&w->destroy, __ATOMIC_SEQ_CST),
+	};
+
+	if (out.unique && write(w->fd, &out, sizeof(out)) < 0)
+		msg_debug("writing a reply: %s", strerror(errno));
 }
 
 /* ---- requests that wait for others ---- */
@@ -89,7 +134,7 @@ static void late_serve(struct worker *wk, struct late *job)
 	const struct fuse_in_header *in = (void *)job->msg;
 	struct fuse_buf buf = { .size = job->len, .mem = job->msg };
 
-	wire_notify_inval(wk->srv->wire, in->nodeid, 0);
+	wire_notify_inval(wk->srv, in->nodeid, 0);
 	ORDER_RECEIVE();
 	wire_serve(wk, &buf);
 	free(job);
@@ -201,6 +246,14 @@ int wire_event_fd(const struct server *srv)
 	return srv->wire->event_fd;
 }
 
+bool wire_ended(const struct server *srv)
+{
+	const struct wire *w = srv->wire;
+
+	return drained(srv) ||
+	       __atomic_load_n(&w->running, __ATOMIC_ACQUIRE) < w->threads;
+}
+
 int wire_start(struct server *srv, unsigned threads)
 {
 	struct wire *w = srv->wire;
@@ -229,13 +282,17 @@ int wire_start(struct server *srv, unsigned threads)
 	return 0;
 }
 
-/* True once all threads have left. */
-static bool wait_threads(struct wire *w, int timeout_ms)
+/* True once all threads have left; false at once if they wait for more after
+ * the last request. */
+static bool wait_threads(struct server *srv, int timeout_ms)
 {
+	struct wire *w = srv->wire;
 	struct pollfd pfd = { .fd = w->event_fd, .events = POLLIN };
 	uint64_t n;
 
 	while (__atomic_load_n(&w->running, __ATOMIC_ACQUIRE)) {
+		if (drained(srv) && !__atomic_load_n(&w->stop, __ATOMIC_RELAXED))
+			return false;
 		if (poll(&pfd, 1, timeout_ms) <= 0)
 			return !__atomic_load_n(&w->running, __ATOMIC_ACQUIRE);
 		if (read(w->event_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
@@ -249,7 +306,7 @@ void wire_stop(struct server *srv, unsigned grace_ms)
 	struct wire *w = srv->wire;
 	unsigned i;
 
-	if (!wait_threads(w, grace_ms)) {
+	if (!wait_threads(srv, grace_ms)) {
 		late_stop(w);
 		__atomic_store_n(&w->stop, true, __ATOMIC_RELAXED);
 		fuse_session_exit(srv->se);
@@ -257,12 +314,21 @@ void wire_stop(struct server *srv, unsigned grace_ms)
 		do {
 			for (i = 0; i < w->threads; i++)
 				pthread_kill(w->workers[i].thread, KICK_SIGNAL);
-		} while (!wait_threads(w, 10));
+		} while (!wait_threads(srv, 10));
 	}
 	for (i = 0; i < w->threads; i++)
 		pthread_join(w->workers[i].thread, NULL);
 	w->threads = 0;
 	late_stop(w);
+}
+
+void wire_hang_up(struct server *srv)
+{
+	struct wire *w = srv->wire;
+
+	if (w->fd >= 0)
+		close(w->fd);
+	w->fd = -1;
 }
 
 void wire_close(struct server *srv)
@@ -271,7 +337,7 @@ void wire_close(struct server *srv)
 
 	if (!w)
 		return;
-	close(w->fd);
+	wire_hang_up(srv);
 	close(w->event_fd);
 	pthread_mutex_destroy(&w->late_lock);
 	pthread_cond_destroy(&w->late_cond);

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 
 #include "fs/dir.h"
+#include "iomap.h"
 
 /* ---- wire ---- */
 
@@ -210,6 +211,12 @@ static int make(mode_t mode, dev_t rdev, const char *target)
 	}
 	nodes_bind(rq->srv->nodes, rq->entry, rq->inode->ino,
 		   rq->inode->i.generation);
+	if (rq->srv->iomap) {
+		fs_lock(dir->fs);
+		nodes_offer(rq->srv->nodes, rq->entry,
+			    iomap_eligible(rq->srv, rq->inode));
+		fs_unlock(dir->fs);
+	}
 	return 0;
 }
 
@@ -260,8 +267,9 @@ int op_link(const char *from, const char *to)
 /*
  * The kernel asks about what has lost its last name: by a handle for files
  * and open directories, but without one for a current directory and for
- * special files.  Those are kept until it forgets them.  Returns NULL if
- * there is nothing of that kind.
+ * special files.  Those are kept until it forgets them; mapped files as well,
+ * whose blocks the kernel may be writing to until then.  Returns NULL if there
+ * is nothing of that kind.
  */
 static struct handle *victim_hold(struct inode *dir, const char *name)
 {
@@ -274,7 +282,8 @@ static struct handle *victim_hold(struct inode *dir, const char *name)
 	fs_lock(inode->fs);
 	mode = inode->i.mode;
 	fs_unlock(inode->fs);
-	if (!S_ISREG(mode) && !S_ISLNK(mode))
+	if ((!S_ISREG(mode) && !S_ISLNK(mode)) ||
+	    nodes_mapped(op_server()->nodes, inode->ino))
 		h = handle_hold(op_server(), inode);
 	inode_put_unlocked(inode);
 	return h;

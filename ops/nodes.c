@@ -26,6 +26,8 @@ struct node {
 	unsigned pins;		/* requests at work on it */
 	uint32_t ino, gen;
 	bool stale;
+	bool mappable;		/* nodes_offer() */
+	bool mapped;		/* so the kernel was told */
 	bool by_ino;		/* in the inode table */
 	void *kept;		/* nodes_keep() */
 };
@@ -266,8 +268,18 @@ void nodes_unpin(struct nodes *ns, struct node *n)
 	pthread_mutex_unlock(&ns->lock);
 }
 
-void nodes_count(struct nodes *ns, struct node *n, uint64_t nodeid)
+void nodes_offer(struct nodes *ns, struct node *n, bool mappable)
 {
+	pthread_mutex_lock(&ns->lock);
+	assert(n->pins);
+	n->mappable = mappable;
+	pthread_mutex_unlock(&ns->lock);
+}
+
+bool nodes_count(struct nodes *ns, struct node *n, uint64_t nodeid)
+{
+	bool mapped;
+
 	pthread_mutex_lock(&ns->lock);
 	assert(n->pins);
 	if (n->nodeid != nodeid) {
@@ -278,8 +290,11 @@ void nodes_count(struct nodes *ns, struct node *n, uint64_t nodeid)
 		n->nodeid = nodeid;
 		id_insert(ns, n);
 	}
-	n->lookups++;
+	if (!n->lookups++)
+		n->mapped = n->mappable;
+	mapped = n->mapped;
 	pthread_mutex_unlock(&ns->lock);
+	return mapped;
 }
 
 void nodes_uncount(struct nodes *ns, uint64_t nodeid, void **kept)
@@ -304,6 +319,7 @@ uint64_t nodes_forget(struct nodes *ns, uint64_t nodeid, uint64_t count,
 		if (!n->lookups) {
 			*kept = n->kept;
 			n->kept = NULL;
+			n->mapped = false;
 		}
 		node_drop_if_unused(ns, n);
 	}
@@ -332,6 +348,7 @@ static void ref_fill(const struct node *n, struct node_ref *ref)
 	ref->ino = n->ino;
 	ref->gen = n->gen;
 	ref->stale = n->stale;
+	ref->mapped = n->mapped;
 }
 
 bool nodes_find(struct nodes *ns, uint64_t nodeid, struct node_ref *ref)
@@ -359,6 +376,18 @@ void nodes_ref(struct nodes *ns, struct node *n, struct node_ref *ref)
 	pthread_mutex_lock(&ns->lock);
 	ref_fill(n, ref);
 	pthread_mutex_unlock(&ns->lock);
+}
+
+uint64_t nodes_mapped(struct nodes *ns, uint32_t ino)
+{
+	struct node *n;
+	uint64_t nodeid;
+
+	pthread_mutex_lock(&ns->lock);
+	n = ino_find(ns, ino);
+	nodeid = n && n->mapped ? n->nodeid : 0;
+	pthread_mutex_unlock(&ns->lock);
+	return nodeid;
 }
 
 void nodes_detach(struct nodes *ns, uint32_t ino)

@@ -29,6 +29,7 @@ struct node_ref {
 	uint64_t token;		/* 0: the root */
 	uint32_t ino, gen;	/* ino 0: not bound to an inode */
 	bool stale;		/* its inode was freed */
+	bool mapped;		/* the kernel does its I/O (iomap.c) */
 };
 
 struct nodes *nodes_new(void);		/* NULL: out of memory */
@@ -44,13 +45,20 @@ int nodes_pin_fresh(struct nodes *ns, struct node **out);
 /* The inode of a fresh node. */
 void nodes_bind(struct nodes *ns, struct node *n, uint32_t ino, uint32_t gen);
 void nodes_unpin(struct nodes *ns, struct node *n);
+/*
+ * Might the kernel do this file's I/O by itself?  What was said last counts
+ * when the kernel gets its first lookup, and is kept until the last is gone,
+ * as the kernel asks only once.  N is pinned.
+ */
+void nodes_offer(struct nodes *ns, struct node *n, bool mappable);
 
 /*
  * An entry reply names N: NODEID is libfuse's number for it, and the kernel
  * will hold one lookup more.  To be called before the reply is written;
  * nodes_uncount() takes it back where the kernel did not want the reply.
+ * Returns what the reply is to say of nodes_offer().
  */
-void nodes_count(struct nodes *ns, struct node *n, uint64_t nodeid);
+bool nodes_count(struct nodes *ns, struct node *n, uint64_t nodeid);
 void nodes_uncount(struct nodes *ns, uint64_t nodeid, void **kept);
 
 /*
@@ -70,6 +78,9 @@ bool nodes_keep(struct nodes *ns, uint32_t ino, void *kept);
 /* False if there is no such node. */
 bool nodes_find(struct nodes *ns, uint64_t nodeid, struct node_ref *ref);
 void nodes_ref(struct nodes *ns, struct node *n, struct node_ref *ref);
+
+/* The node of INO, if the kernel was told that it does its I/O; else 0. */
+uint64_t nodes_mapped(struct nodes *ns, uint32_t ino);
 
 /* The number INO was freed: whoever gets it next is another inode. */
 void nodes_detach(struct nodes *ns, uint32_t ino);

@@ -87,6 +87,8 @@ int handle_drop(struct server *srv, struct handle *h);
 bool file_may_be_dirty(struct inode *inode);
 /* Closes what the kernel left open: the connection was cut. */
 void handles_close_all(struct server *srv);
+/* Gives back what was allocated ahead of writers: nobody writes now. */
+void handles_trim_all(struct server *srv);
 int op_readlink(const char *path, char *buf, size_t size);
 int op_open(const char *path, struct fuse_file_info *fi);
 int op_read(const char *path, char *buf, size_t len, off_t off,

@@ -17,9 +17,15 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "iomap.h"
 #include "sys/log.h"
 
 #define TOKEN_SIZE	20		/* "/" and 16 digits, terminated */
+
+/* fuse_attr.flags of an entry, by its place: headers differ in the name. */
+#define ENTRY_FLAGS	124
+_Static_assert(offsetof(struct fuse_entry_out, attr) == 40 &&
+	       sizeof(struct fuse_attr) == 88, "fuse_entry_out");
 
 static __thread struct request *current;
 
@@ -40,6 +46,11 @@ struct request *request_now(void)
 uint32_t wire_offered(const struct server *srv)
 {
 	return srv->wire->offered;
+}
+
+int wire_fd(const struct server *srv)
+{
+	return srv->wire->fd;
 }
 
 void wire_want(struct server *srv, uint32_t flags)
@@ -69,39 +80,67 @@ int wire_reply(struct request *rq, int err, const void *data, size_t len)
 	return -errno;
 }
 
-void wire_notify_inval(struct wire *w, uint64_t nodeid, int64_t off)
+int wire_notify(struct server *srv, int code, const void *data, size_t len)
+{
+	struct fuse_out_header out = {
+		.len = sizeof(out) + len, .error = code,
+	};
+	struct iovec iov[2] = {
+		{ .iov_base = &out, .iov_len = sizeof(out) },
+		{ .iov_base = (void *)data, .iov_len = len },
+	};
+	int err;
+
+	ORDER_REPLY();
+	if (writev(srv->wire->fd, iov, 2) >= 0)
+		return 0;
+	err = -errno;
+	msg_debug("writing a notification: %s", strerror(-err));
+	return err;
+}
+
+void wire_notify_inval(struct server *srv, uint64_t nodeid, int64_t off)
 {
 	struct fuse_notify_inval_inode_out inval = {
 		.ino = nodeid, .off = off,
 	};
-	struct fuse_out_header out = {
-		.len = sizeof(out) + sizeof(inval),
-		.error = FUSE_NOTIFY_INVAL_INODE,
-	};
-	struct iovec iov[2] = {
-		{ .iov_base = &out, .iov_len = sizeof(out) },
-		{ .iov_base = &inval, .iov_len = sizeof(inval) },
-	};
 
-	ORDER_REPLY();
-	if (writev(w->fd, iov, 2) < 0)
-		msg_debug("writing a notification: %s", strerror(errno));
+	wire_notify(srv, FUSE_NOTIFY_INVAL_INODE, &inval, sizeof(inval));
 }
 
 void wire_drop_attr(struct request *rq, uint64_t nodeid)
 {
-	wire_notify_inval(rq->srv->wire, nodeid, -1);
+	wire_notify_inval(rq->srv, nodeid, -1);
 }
 
-static void patch_init(struct wire *w, struct iovec *iov)
+static void patch_init(struct server *srv, struct iovec *iov)
 {
 	struct fuse_init_out *init = iov->iov_base;
+	struct wire *w = srv->wire;
 
 	if (iov->iov_len < offsetof(struct fuse_init_out, flags) + 4)
 		return;
 	init->flags |= w->want & w->offered;
-	msg_debug("INIT: offered %08x, replied %08x, max_write %u",
-		  w->offered, init->flags, init->max_write);
+	iomap_patch_init(srv, init, iov->iov_len);
+	msg_debug("INIT: offered %08x, replied %08x, max_write %u, minor %u, flags2 replied %08x, %s",
+		  w->offered, init->flags, init->max_write, init->minor,
+		  iov->iov_len > IOM_INIT_OUT_FLAGS2 + sizeof(uint32_t) ?
+		  iomap_get_u32(init, IOM_INIT_OUT_FLAGS2) : 0,
+		  iomap_asked(srv) ? "iomap" : "no iomap");
+}
+
+/* One more lookup of rq->entry: what the reply says of it.  The nodeid. */
+static uint64_t count_entry(struct request *rq, struct fuse_entry_out *entry)
+{
+	bool mapped = nodes_count(rq->srv->nodes, rq->entry, entry->nodeid);
+	uint32_t flags = iomap_told(rq->srv, rq->inode, mapped);
+
+	memcpy((char *)entry + ENTRY_FLAGS, &flags, sizeof(flags));
+	if (rq->capture) {
+		rq->captured_out = *entry;
+		rq->captured = true;
+	}
+	return entry->nodeid;
 }
 
 /* Is this the answer that gives the kernel one lookup of rq->entry? */
@@ -118,11 +157,18 @@ static bool is_entry_reply(const struct request *rq,
 	return entry->nodeid != 0 && entry->nodeid != NODE_ROOT_ID;
 }
 
+static void init_answered(struct server *srv)
+{
+	if (!iomap_answered(srv) && srv->on_live)
+		srv->on_live(srv);
+}
+
 /* Where libfuse's replies come out. */
 static ssize_t hook_writev(int fd, struct iovec *iov, int count, void *userdata)
 {
 	struct request *rq = current;
 	struct fuse_out_header *out = iov[0].iov_base;
+	struct iom_statx_out statx;
 	uint64_t nodeid = 0;
 	ssize_t done;
 	void *kept;
@@ -132,20 +178,14 @@ static ssize_t hook_writev(int fd, struct iovec *iov, int count, void *userdata)
 	if (!rq || !rq->in || out->unique != rq->in->unique)
 		return writev(rq ? rq->srv->wire->fd : fd, iov, count);
 
-	if (is_entry_reply(rq, iov, count)) {
-		struct fuse_entry_out *entry = iov[1].iov_base;
-
-		nodeid = entry->nodeid;
-		nodes_count(rq->srv->nodes, rq->entry, nodeid);
-		if (rq->capture) {
-			rq->captured_out = *entry;
-			rq->captured = true;
-		}
-	}
+	if (is_entry_reply(rq, iov, count))
+		nodeid = count_entry(rq, iov[1].iov_base);
 	if (rq->capture)
 		return out->len;
 	if (rq->opcode == FUSE_INIT && !out->error && count > 1)
-		patch_init(rq->srv->wire, &iov[1]);
+		patch_init(rq->srv, &iov[1]);
+	if (rq->opcode == IOM_STATX && !out->error && count == 2)
+		attr_statx(rq, out, &iov[1], &statx);
 	if (rq->opcode == FUSE_IOCTL && rq->reply_max && count == 3 &&
 	    iov[2].iov_len > rq->reply_max) {
 		out->len -= iov[2].iov_len - rq->reply_max;
@@ -160,9 +200,8 @@ static ssize_t hook_writev(int fd, struct iovec *iov, int count, void *userdata)
 		nodes_uncount(rq->srv->nodes, nodeid, &kept);
 		handle_drop(rq->srv, kept);
 	}
-	if (done >= 0 && rq->opcode == FUSE_INIT && !out->error &&
-	    rq->srv->on_live)
-		rq->srv->on_live(rq->srv);
+	if (done >= 0 && rq->opcode == FUSE_INIT && !out->error)
+		init_answered(rq->srv);
 	errno = err;
 	return done;
 }
@@ -321,6 +360,8 @@ int request_inode_of(struct request *rq, const struct node_ref *ref,
 		inode_put(*out);
 		err = -ESTALE;
 	}
+	if (!err && rq->srv->iomap)
+		(*out)->mapped = ref->mapped;
 	fs_unlock(fs);
 	if (err)
 		*out = NULL;
@@ -346,6 +387,9 @@ int request_pin(struct request *rq)
 	err = inode->deleted ? -ESTALE :
 	      nodes_pin(rq->srv->nodes, inode->ino, inode->i.generation,
 			&rq->entry);
+	if (!err && rq->srv->iomap)
+		nodes_offer(rq->srv->nodes, rq->entry,
+			    iomap_eligible(rq->srv, inode));
 	fs_unlock(inode->fs);
 	return err;
 }

@@ -84,6 +84,9 @@ int wire_reply(struct request *rq, int err, const void *data, size_t len);
  */
 void wire_drop_attr(struct request *rq, uint64_t nodeid);
 
+/* A message that answers nothing: 0 or what the kernel thinks of it. */
+int wire_notify(struct server *srv, int code, const void *data, size_t len);
+
 /* To libfuse, unchanged. */
 void wire_pass(struct request *rq);
 /* To libfuse with another body (and opcode). */
@@ -119,6 +122,7 @@ void name_wire_link(struct request *rq);
 void name_wire_remove(struct request *rq);
 void name_wire_rename(struct request *rq);
 void attr_wire_setattr(struct request *rq);
+void attr_wire_statx(struct request *rq);
 void file_wire_lseek(struct request *rq);
 void dir_wire_readdir(struct request *rq);
 void xattr_wire_setxattr(struct request *rq);
@@ -126,14 +130,31 @@ void xattr_wire_setxattr(struct request *rq);
 /*
  * The machinery.  wire_open() takes over the mounted session's descriptor;
  * wire_start() makes THREADS threads; wire_event_fd() becomes readable when
- * one of them has left, and so the others should; wire_stop() waits up to
- * GRACE_MS for them to leave by themselves, then makes them.
+ * there is something for the main thread to see: wire_ended(), as one of them
+ * has left and the others should, too, or what wire_wake_main() was called
+ * for.  wire_stop() waits up to GRACE_MS for them to leave by themselves, then
+ * makes them.
  */
 int wire_open(struct server *srv);
 int wire_start(struct server *srv, unsigned threads);
 int wire_event_fd(const struct server *srv);
+bool wire_ended(const struct server *srv);
 void wire_stop(struct server *srv, unsigned grace_ms);
+void wire_wake_main(struct server *srv);
+/*
+ * DESTROY, where it is to be the last thing that is answered: _hold keeps it,
+ * and the threads end when no file is open (wire_may_end(), to be called
+ * after each close); _answer, once the device is closed.
+ */
+void wire_hold_destroy(struct request *rq);
+bool wire_destroying(const struct server *srv);
+void wire_may_end(struct server *srv);
+void wire_answer_destroy(struct server *srv);
+/* Ends the connection: the threads are gone. */
+void wire_hang_up(struct server *srv);
 void wire_close(struct server *srv);
+/* The descriptor. */
+int wire_fd(const struct server *srv);
 
 /* Called by ops.c in the init operation: what the kernel offers to do. */
 uint32_t wire_offered(const struct server *srv);

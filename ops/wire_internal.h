@@ -7,6 +7,9 @@
 
 #include <pthread.h>
 
+#include <sys/uio.h>
+
+#include "ops/iomap_proto.h"
 #include "ops/ops.h"
 #include "ops/wire.h"
 
@@ -38,6 +41,7 @@ struct wire {
 	uint32_t offered;	/* INIT flags of the kernel */
 	uint32_t want;		/* INIT flags for the reply */
 	bool stop;
+	uint64_t destroy;	/* DESTROY's unique, held back; 0: none.  Atomic */
 	unsigned threads, running;
 
 	pthread_mutex_t late_lock;	/* for the three below */
@@ -68,9 +72,15 @@ void wire_serve(struct worker *wk, const struct fuse_buf *buf);
 void wire_enter(struct request *rq);
 /* OFF -1: attributes only; else pages from there to the end, too, dirty ones
  * being written: other threads must be there to take them. */
-void wire_notify_inval(struct wire *w, uint64_t nodeid, int64_t off);
+void wire_notify_inval(struct server *srv, uint64_t nodeid, int64_t off);
 /* nodes_forget(), and the end of what was kept for the node. */
 uint64_t wire_forget_node(struct request *rq, uint64_t nodeid, uint64_t count);
+/*
+ * attr.c: makes the answer to GETATTR that is in IOV one to STATX, which is
+ * kept in SX.
+ */
+void attr_statx(struct request *rq, struct fuse_out_header *out,
+		struct iovec *iov, struct iom_statx_out *sx);
 /* libfuse's ways in and out. */
 extern const struct fuse_custom_io wire_io;
 

@@ -34,7 +34,8 @@ struct options {
 	bool noatime, nodiratime;
 	bool help, helpfull, version;
 	bool remount;
-	bool needs_iomap;		/* for lazytime and strictatime */
+	bool lazytime, strictatime;	/* need iomap */
+	bool no_iomap_cache;
 	enum acl_mode acl;		/* fs.noacl is what came of it */
 	enum iomap_mode iomap;
 	int oom_score_adj;

@@ -217,7 +217,10 @@ try_row() {
 	iomap | iomap=default | iomap=0) with "$1" works ;;
 	iomap=1) fails 32 "Could not enable iomap." iomap=1 ;;
 	iomap=) fails 1 iomap=2 iomap=2 ;;
+	iomap_cache | noiomap_cache) with "$1" works ;;
 	lazytime | strictatime) fails 32 "Some mount options require iomap." "$1" ;;
+	nolazytime) with lazytime,nolazytime works ;;
+	nostrictatime) with strictatime,nostrictatime works ;;
 	remount) fails 32 "remount is not supported: unmount it and mount it again" remount,ro ;;
 	allow_other) with allow_other eval_ok 'has allow_other && as_nobody cat mnt/f' && with "" eval_ok '! as_nobody cat mnt/f' ;;
 	allow_root) with allow_root eval_ok 'cat mnt/f && ! as_nobody cat mnt/f' ;;
@@ -239,8 +242,8 @@ try_row() {
 }
 
 # What is ignored, as it may be written.
-ignored="user_xattr delalloc nodelalloc block_validity noblock_validity nolazytime
-nostrictatime iomap_cache noiomap_cache flush_interval=30 flush=30 data=ordered
+ignored="user_xattr delalloc nodelalloc block_validity noblock_validity
+flush_interval=30 flush=30 data=ordered
 data=writeback data=journal data_err=ignore data_err=abort barrier barrier=1 nobarrier
 journal_checksum nojournal_checksum journal_async_commit journal_ioprio=3
 min_batch_time=0 max_batch_time=15000 discard nodiscard init_itable init_itable=10

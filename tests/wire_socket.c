@@ -24,6 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ops/iomap_proto.h"
 #include "tap.h"
 
 static int sock;
@@ -274,7 +275,7 @@ static void test_malformed(void)
 		FUSE_OPENDIR, FUSE_READDIR, FUSE_RELEASEDIR, FUSE_FSYNCDIR,
 		FUSE_ACCESS, FUSE_CREATE, FUSE_BMAP, FUSE_IOCTL,
 		FUSE_FALLOCATE, FUSE_READDIRPLUS, FUSE_RENAME2, FUSE_LSEEK,
-		FUSE_COPY_FILE_RANGE,
+		FUSE_COPY_FILE_RANGE, IOM_STATX,
 	};
 	static const char noise[300] = { 1, 2, 3, 4, 5, 6, 7, 8 };
 	struct fuse_rename_in rn = { .newdir = 9999 };
@@ -291,7 +292,10 @@ static void test_malformed(void)
 			bad += request(ops[i], 1, NULL, 0) != -EINVAL;
 	}
 	is(bad, 0, "an empty body is -EINVAL");
-	is(request(4095, 1, noise, sizeof(noise)), -ENOSYS, "unknown opcode");
+	is(request(4096, 1, noise, sizeof(noise)), -ENOSYS, "unknown opcode");
+	for (i = IOM_FREEZE; i <= IOM_END; i++)
+		bad += request(i, 1, noise, sizeof(noise)) != -ENOSYS;
+	is(bad, 0, "iomap's are unknown where it was not offered");
 	is(request(FUSE_LOOKUP, 1, "name", 4), -EINVAL, "a name without an end");
 	is(lookup(1, "a/b"), -EINVAL, "a name with a slash");
 	is(lookup(1, ""), -EINVAL, "an empty name");

@@ -196,6 +196,43 @@ static void test_keep(void)
 	nodes_free(ns);
 }
 
+/* One lookup, with what the inode is fit for; what the kernel is told. */
+static bool offer(struct nodes *ns, uint32_t ino, bool mappable)
+{
+	struct node_ref ref;
+	struct node *n;
+	bool mapped;
+
+	nodes_pin(ns, ino, 1, &n);
+	nodes_offer(ns, n, mappable);
+	nodes_ref(ns, n, &ref);
+	mapped = nodes_count(ns, n, model_lookup(ref.token));
+	nodes_unpin(ns, n);
+	return mapped;
+}
+
+static void test_mapped(void)
+{
+	struct nodes *ns = nodes_new();
+	struct node_ref ref;
+	uint64_t id;
+
+	ok(!offer(ns, 50, false), "not mapped when it was first seen");
+	ok(!offer(ns, 50, true), "... and not as long as the kernel has it");
+	ok(!nodes_mapped(ns, 50), "so it is remembered");
+	ok(offer(ns, 51, true), "mapped when it was first seen");
+	ok(offer(ns, 51, false), "... and as long as the kernel has it");
+	id = nodes_mapped(ns, 51);
+	ok(nodes_find(ns, id, &ref) && ref.ino == 51 && ref.mapped,
+	   "so it is remembered, with its nodeid");
+	forget(ns, id, 1);
+	ok(nodes_mapped(ns, 51), "one of two lookups is left");
+	forget(ns, id, 1);
+	ok(!nodes_mapped(ns, 51), "none is");
+	ok(!offer(ns, 51, false), "decided anew");
+	nodes_free(ns);
+}
+
 /* ---- many threads ---- */
 
 #define THREADS	4
@@ -276,6 +313,8 @@ int main(void)
 	test_detach();
 	memset(model_count, 0, sizeof(model_count));
 	test_keep();
+	memset(model_count, 0, sizeof(model_count));
+	test_mapped();
 	memset(model_count, 0, sizeof(model_count));
 	test_storm();
 	test_growth();

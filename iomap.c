@@ -65,7 +65,9 @@ int iomap_new(struct server *srv)
 	struct iomap *im;
 	int i;
 
-	if (srv->opt.iomap == IOMAP_OFF || !device_is_block(dev))
+	/* what was recovered in memory the kernel would not find there */
+	if (srv->opt.iomap == IOMAP_OFF || !device_is_block(dev) ||
+	    srv->fs->shown)
 		return 0;
 	im = calloc(1, sizeof(*im));
 	if (!im)

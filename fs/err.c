@@ -2,7 +2,7 @@
 /*
  * err.c - errors: library codes to -errno, damage found on disk, errors=.
  *
- * The only place (with super.c) that knows errcode_t.  An error found on disk
+ * The only place (with open.c) that knows errcode_t.  An error found on disk
  * is told once, kept in fs->error_log and put into the superblock later, as
  * whoever found it may be inside a handle that is about to be aborted.
  *

@@ -61,15 +61,19 @@ static int bad_note(const struct fc_note *n, const char *what)
 
 /* ---- ranges ---- */
 
-/* Is the cluster of BLK free, and not reserved? */
-static int is_free(struct fs *fs, uint64_t blk)
+/*
+ * Is the cluster of BLK free, and not reserved?  *SKIP blocks to where it is
+ * worth asking again: ranges may come many times.
+ */
+static int is_free(struct fs *fs, uint64_t blk, uint64_t *skip)
 {
-	uint64_t skip;
-	int used = block_in_use(fs, blk);
+	int used;
 
-	if (used)
-		return used < 0 ? used : 0;
-	return resv_clear(fs->groups, blk, 1, &skip) != 0;
+	*skip = fs->cluster_ratio;
+	if (!resv_clear(fs->groups, blk, 1, skip))
+		return 0;
+	used = block_in_use(fs, blk);
+	return used < 0 ? used : !used;
 }
 
 /* Blocks of ranges to come must not become something else before. */
@@ -77,19 +81,19 @@ static int reserve_range(struct fs *fs, const struct fc_note *n)
 {
 	uint64_t ratio = fs->cluster_ratio;
 	uint64_t blk = n->pblk - (n->pblk - fs->first_data_block) % ratio;
-	uint64_t end = n->pblk + n->count, start;
-	int ret;
+	uint64_t end = n->pblk + n->count, start, skip = 0;
+	int ret = 0;
 
 	if (!fs_block_valid(fs, n->pblk, n->count))
 		return bad_note(n, "blocks that are not a file's");
 	while (blk < end) {
 		start = blk;
-		while (blk < end && (ret = is_free(fs, blk)) > 0)
+		while (blk < end && (ret = is_free(fs, blk, &skip)) > 0)
 			blk += ratio;
 		if (blk > start)
 			ret = resv_add(fs->groups, start, blk - start);
 		else
-			blk += ratio;
+			blk += skip;
 		if (ret < 0)
 			return ret;
 	}

@@ -139,7 +139,7 @@ struct fs {
 	void (*on_panic)(struct fs *fs);
 };
 
-/* super.c: open, close, state.  Not under the volume lock. */
+/* open.c: open, close.  Not under the volume lock. */
 int fs_open(const struct fs_options *opt, struct fs **out);
 /* Threads (the commit timer): to be called after daemonizing. */
 int fs_start(struct fs *fs);

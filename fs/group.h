@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * group.h - block groups: what group.c, bitmap.c, alloc.c and ialloc.c share
- * (and what super.c asks).  Everything needs the volume lock.
+ * (and what open.c and super.c ask).  Everything needs the volume lock.
  *
  * struct group mirrors the descriptor's counts, so that a group is chosen
  * without reading a block; it is changed only by group_write(), together with

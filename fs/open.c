@@ -338,6 +338,14 @@ static int open_base(struct fs *fs)
 	return err ? err : groups_check(fs);
 }
 
+/* Lock held, and dropped in between. */
+static void drop_parts(struct fs *fs)
+{
+	fs_unlock(fs);
+	close_parts(fs);
+	fs_lock(fs);
+}
+
 /*
  * What is on the volume has changed; with R it is what recovery shows, to
  * stay if it is not to be written: the log's superblock has a say in that.
@@ -348,9 +356,7 @@ static int reopen(struct fs *fs, struct recovery *r)
 	struct ext2_super_block sb;
 	int err;
 
-	fs_unlock(fs);
-	close_parts(fs);
-	fs_lock(fs);
+	drop_parts(fs);
 	err = check_features(fs, &sb);
 	if (!err && r && fs->rdonly)
 		err = recover_keep(r);
@@ -408,6 +414,8 @@ static int recover(struct fs *fs)
 		return err;
 	if (fs->rdonly || recover_fast(r))
 		err = recover_shown(fs, r);
+	/* what they hold is of the overlay, which goes: also if it failed */
+	drop_parts(fs);
 	if (!err && !fs->rdonly)
 		err = recover_write(r);
 	recover_free(r);

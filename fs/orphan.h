@@ -35,7 +35,7 @@ int inode_reap(struct inode *inode);
 int orphan_recover(struct fs *fs);
 
 /*
- * super.c's.  _open reads the orphan file, if there is one (volume lock).
+ * open.c's and super.c's.  _open reads the orphan file, if there is one (volume lock).
  * _finish deletes what is still on the list at unmount, open or not (no
  * lock).  _clear_present takes ORPHAN_PRESENT out of SB if the file is empty.
  */

@@ -3,8 +3,9 @@
  * log.c - a transaction in the log: revoke blocks, descriptor blocks, each
  * with copies of the blocks that it names, and the commit block.
  *
- * Knows what these look like, and the order of flushes that makes them a
- * transaction; not where the log is (logfile.c), nor what the blocks are.
+ * Knows which there are, and the order of flushes that makes them a
+ * transaction; not all that they look like (record.c), where the log is
+ * (logfile.c), nor what the blocks are.
  *
  * Called by who holds the journal, without the volume lock, which is taken
  * only to make room.
@@ -18,10 +19,9 @@
 #include "io/cache.h"
 #include "io/device.h"
 #include "journal/logfile.h"
+#include "journal/record.h"
 #include "journal/txn_internal.h"
 #include "sys/log.h"
-
-#define UUID_BYTES	16	/* after a tag without JBD_TAG_SAME_UUID */
 
 /* Blocks on their way to the log, neighbours in j->gather. */
 struct out {
@@ -34,14 +34,6 @@ struct out {
 };
 
 /* --- sizes --- */
-
-static unsigned tags_per_block(const struct logfile *lf)
-{
-	unsigned tail = lf->csum23 ? sizeof(struct jbd_tail) : 0;
-
-	return (lf->blocksize - sizeof(struct jbd_header) - UUID_BYTES - tail) /
-	       lf->tag_bytes;
-}
 
 static unsigned revoke_bytes(const struct logfile *lf)
 {
@@ -67,7 +59,7 @@ uint32_t log_need(const struct journal *j, const struct txn_group *g)
 	const struct logfile *lf = j->log.lf;
 	uint64_t n;
 
-	n = g->count + parts(g->count, tags_per_block(lf)) +
+	n = g->count + parts(g->count, record_tags(lf)) +
 	    parts(g->revoked.total, revokes_per_block(lf)) + 1;
 	return n < UINT32_MAX ? n : UINT32_MAX;
 }
@@ -98,24 +90,9 @@ static uint8_t *out_block(struct out *o)
 static uint8_t *out_control(struct out *o, enum jbd_block_type type)
 {
 	uint8_t *p = out_block(o);
-	struct jbd_header *h = (struct jbd_header *)p;
 
-	memset(p, 0, o->lf->blocksize);
-	h->magic = htobe32(JBD_MAGIC);
-	h->type = htobe32(type);
-	h->sequence = htobe32(o->tid);
+	record_start(o->lf, p, type, o->tid);
 	return p;
-}
-
-/* Of descriptor and revoke blocks, when they are complete. */
-static void put_tail(const struct logfile *lf, uint8_t *p)
-{
-	uint32_t csum;
-
-	if (!lf->csum23)
-		return;
-	csum = htobe32(ext2fs_crc32c_le(lf->csum_seed, p, lf->blocksize));
-	memcpy(p + lf->blocksize - sizeof(csum), &csum, sizeof(csum));
 }
 
 /* --- revokes --- */
@@ -161,77 +138,22 @@ static void write_revokes(struct out *o, const struct range_set *set)
 	while (left--) {
 		p = out_control(o, JBD_REVOKE);
 		blk = fill_revokes(o, p, set, blk);
-		put_tail(o->lf, p);
+		record_seal(o->lf, p);
 	}
 }
 
 /* --- descriptors and copies --- */
 
-static bool has_magic(const struct commit_block *cb)
-{
-	uint32_t first;
-
-	memcpy(&first, cb->data, sizeof(first));
-	return first == htobe32(JBD_MAGIC);
-}
-
-/* As the copy will be, which must not begin with the magic number. */
-static uint32_t copy_csum(const struct out *o, const struct commit_block *cb)
-{
-	uint32_t tid = htobe32(o->tid), zero = 0, crc;
-	unsigned skip = has_magic(cb) ? sizeof(zero) : 0;
-
-	crc = ext2fs_crc32c_le(o->lf->csum_seed, (uint8_t *)&tid, sizeof(tid));
-	if (skip)
-		crc = ext2fs_crc32c_le(crc, (uint8_t *)&zero, skip);
-	return ext2fs_crc32c_le(crc, cb->data + skip,
-				o->lf->blocksize - skip);
-}
-
-static void put_tag(const struct out *o, uint8_t *p,
-		    const struct commit_block *cb, uint32_t flags)
-{
-	struct jbd_tag old = {
-		.blocknr = htobe32((uint32_t)cb->blk),
-		.flags = htobe16(flags),
-		.blocknr_high = htobe32(cb->blk >> 32),
-	};
-	struct jbd_tag3 tag = {
-		.blocknr = htobe32((uint32_t)cb->blk),
-		.flags = htobe32(flags),
-		.blocknr_high = htobe32(cb->blk >> 32),
-	};
-
-	if (o->lf->incompat & JBD_INCOMPAT_CSUM_V3) {
-		tag.checksum = htobe32(copy_csum(o, cb));
-		memcpy(p, &tag, sizeof(tag));
-	} else {
-		memcpy(p, &old, o->lf->tag_bytes);
-	}
-}
-
 static void write_descriptor(struct out *o, const struct commit_block *cb,
 			     size_t n)
 {
-	uint8_t *p = out_control(o, JBD_DESCRIPTOR), *tag;
-	uint32_t flags;
+	uint8_t *p = out_control(o, JBD_DESCRIPTOR);
+	uint8_t *tag = p + sizeof(struct jbd_header);
 	size_t i;
 
-	tag = p + sizeof(struct jbd_header);
-	for (i = 0; i < n; i++) {
-		flags = i ? JBD_TAG_SAME_UUID : 0;
-		if (i == n - 1)
-			flags |= JBD_TAG_LAST;
-		if (has_magic(&cb[i]))
-			flags |= JBD_TAG_ESCAPE;
-		put_tag(o, tag, &cb[i], flags);
-		tag += o->lf->tag_bytes;
-		if (!i) {
-			memcpy(tag, o->lf->super.uuid, UUID_BYTES);
-			tag += UUID_BYTES;
-		}
-	}
-	put_tail(o->lf, p);
+	for (i = 0; i < n; i++)
+		record_tag(o->lf, o->tid, &tag, cb[i].blk, cb[i].data, i, n);
+	record_seal(o->lf, p);
 }
 
 static void write_copies(struct out *o, const struct commit_block *cb, size_t n)
@@ -242,14 +164,14 @@ static void write_copies(struct out *o, const struct commit_block *cb, size_t n)
 	for (i = 0; i < n; i++) {
 		p = out_block(o);
 		memcpy(p, cb[i].data, o->lf->blocksize);
-		if (has_magic(&cb[i]))
+		if (record_escaped(cb[i].data))
 			memset(p, 0, sizeof(uint32_t));
 	}
 }
 
 static int write_blocks(struct out *o, const struct txn_group *g)
 {
-	unsigned max = tags_per_block(o->lf);
+	unsigned max = record_tags(o->lf);
 	uint32_t end;
 	size_t i, n;
 
@@ -270,15 +192,9 @@ static int write_blocks(struct out *o, const struct txn_group *g)
 
 static int write_commit(struct out *o)
 {
-	uint8_t *p = out_control(o, JBD_COMMIT);
-	struct jbd_commit *c = (struct jbd_commit *)p;
 	struct timespec now = fs_now(o->j->fs);
 
-	c->sec = htobe64(now.tv_sec);
-	c->nsec = htobe32(now.tv_nsec);
-	if (o->lf->csum23)
-		c->chksum[0] = htobe32(ext2fs_crc32c_le(o->lf->csum_seed, p,
-							o->lf->blocksize));
+	record_commit(o->lf, out_block(o), o->tid, &now);
 	out_flush(o);
 	return o->err;
 }

@@ -85,6 +85,13 @@ static int find_size(struct recovery *r, uint64_t *blocks)
 	return err;
 }
 
+/* The block of MMP is ours by now, and never in a log. */
+static bool is_mmp(const struct fs *fs, uint64_t blk)
+{
+	return ext2fs_has_feature_mmp(fs->e2->super) &&
+	       blk == fs->e2->super->s_mmp_block;
+}
+
 static int check_homes(struct recovery *r)
 {
 	uint64_t blocks, blk;
@@ -96,7 +103,8 @@ static int check_homes(struct recovery *r)
 		msg_err("The journal is damaged: a bad superblock in it.");
 	for (i = 0; i < r->scan.count && !err; i++) {
 		blk = r->scan.blocks[i].blk;
-		if (blk < blocks && !logfile_owns(r->lf, blk, 1))
+		if (blk < blocks && !logfile_owns(r->lf, blk, 1) &&
+		    !is_mmp(r->fs, blk))
 			continue;
 		msg_err("The journal is damaged: it has a block for %llu.",
 			(unsigned long long)blk);

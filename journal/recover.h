@@ -2,7 +2,7 @@
 /*
  * recover.h - making a volume what its journal says.
  *
- * super.c has the order: begin, then (for fast commits, or where nothing may
+ * fs/open.c has the order: begin, then (for fast commits, or where nothing may
  * be written) show, and work on what is shown; then write, or leave it shown.
  * Nothing is written before everything was read and checked.  All of it needs
  * the volume lock.

@@ -63,7 +63,8 @@ static bool tid_before(uint32_t a, uint32_t b)
 
 /* ---- checksums ---- */
 
-uint32_t log_block_csum(const struct logfile *lf, void *block, size_t field)
+static uint32_t log_block_csum(const struct logfile *lf, void *block,
+			       size_t field)
 {
 	uint32_t zero = 0, saved, crc;
 
@@ -74,7 +75,8 @@ uint32_t log_block_csum(const struct logfile *lf, void *block, size_t field)
 	return crc;
 }
 
-uint32_t log_tag_csum(const struct logfile *lf, uint32_t tid, const void *block)
+static uint32_t log_tag_csum(const struct logfile *lf, uint32_t tid,
+			     const void *block)
 {
 	uint32_t be = htobe32(tid), crc;
 

@@ -41,9 +41,4 @@ void log_scan_free(struct log_scan *s);
 /* Is the newest copy of BLK in the log?  Else NULL. */
 const struct log_block *log_scan_find(const struct log_scan *s, uint64_t blk);
 
-/* Tags' and blocks' checksums, of versions 2 and 3. */
-uint32_t log_tag_csum(const struct logfile *lf, uint32_t tid,
-		      const void *block);
-uint32_t log_block_csum(const struct logfile *lf, void *block, size_t field);
-
 #endif

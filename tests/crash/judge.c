@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -107,16 +108,17 @@ static int complaints(char *output, const char *path, FILE *out)
 	return n;
 }
 
-static int fsck(const char *path, const char *how, int worst, bool lines,
+static int fsck(const struct volume *v, const char *how, int worst, bool lines,
 		FILE *out)
 {
 	/* A tree that could be shorter is no damage. */
 	char *argv[] = { "e2fsck", (char *)how, "-E", "no_optimize_extents",
-			 (char *)path, NULL };
+			 (char *)v->path, v->journal ? "-j" : NULL,
+			 (char *)v->journal, NULL };
 	static char output[OUTPUT];
 	int status = run(argv, output), n;
 
-	n = lines ? complaints(output, path, out) : 0;
+	n = lines ? complaints(output, v->path, out) : 0;
 	if (!WIFEXITED(status) || WEXITSTATUS(status) > worst) {
 		if (!n++)
 			fprintf(out, "    e2fsck %s: status %x\n%.300s\n", how,
@@ -125,21 +127,21 @@ static int fsck(const char *path, const char *how, int worst, bool lines,
 	return n;
 }
 
-int judge_fsck(const char *path, bool repairs, FILE *out)
+int judge_fsck(const struct volume *v, bool repairs, FILE *out)
 {
-	int n = fsck(path, "-fy", repairs ? 3 : 1, !repairs, out);
+	int n = fsck(v, "-fy", repairs ? 3 : 1, !repairs, out);
 
-	return n ? n : judge_clean(path, out);
+	return n ? n : judge_clean(v, out);
 }
 
-int judge_clean(const char *path, FILE *out)
+int judge_clean(const struct volume *v, FILE *out)
 {
-	return fsck(path, "-fn", 0, true, out);
+	return fsck(v, "-fn", 0, true, out);
 }
 
-int judge_kernel(const char *path, const char *dir, FILE *out)
+int judge_kernel(const struct volume *v, const char *dir, FILE *out)
 {
-	char *mnt[] = { "mount", "-t", "ext4", "-o", "loop", (char *)path,
+	char *mnt[] = { "mount", "-t", "ext4", "-o", "loop", (char *)v->path,
 			(char *)dir, NULL };
 	char *umnt[] = { "umount", (char *)dir, NULL };
 	static char output[OUTPUT];
@@ -153,13 +155,14 @@ int judge_kernel(const char *path, const char *dir, FILE *out)
 		fprintf(out, "    umount: %.200s\n", output);
 		return 1;
 	}
-	return judge_clean(path, out);
+	return judge_clean(v, out);
 }
 
-static pid_t start_server(const char *path, const char *dir,
+static pid_t start_server(const struct volume *v, const char *dir,
 			  const char *program, const char *preload,
 			  const char *log)
 {
+	char images[2 * PATH_MAX], opts[PATH_MAX + 20];
 	pid_t pid = fork();
 	int fd;
 
@@ -167,17 +170,22 @@ static pid_t start_server(const char *path, const char *dir,
 		return pid;
 	setenv("LD_PRELOAD", preload, 1);
 	setenv("CRASH_LOG", log, 1);
-	setenv("CRASH_IMAGE", path, 1);
+	snprintf(images, sizeof(images), "%s%s%s", v->path,
+		 v->journal ? ":" : "", v->journal ? v->journal : "");
+	setenv("CRASH_IMAGE", images, 1);
+	snprintf(opts, sizeof(opts), "-ojournal_path=%s",
+		 v->journal ? v->journal : "");
 	fd = open("/dev/null", O_RDWR);
 	dup2(fd, 0);
 	dup2(fd, 1);
 	fd = open("ours.log", O_WRONLY | O_CREAT | O_APPEND, 0644);
 	dup2(fd, 2);
-	execl(program, program, "-f", path, dir, NULL);
+	execl(program, program, "-f", v->path, dir, v->journal ? opts : NULL,
+	      NULL);
 	_exit(127);
 }
 
-int judge_ours(const char *path, const char *dir, const char *program,
+int judge_ours(const struct volume *v, const char *dir, const char *program,
 	       const char *preload, const char *log, FILE *out)
 {
 	char *umnt[] = { "umount", "-l", (char *)dir, NULL };
@@ -188,7 +196,7 @@ int judge_ours(const char *path, const char *dir, const char *program,
 
 	if (stat(dir, &before))
 		before.st_dev = 0;
-	pid = start_server(path, dir, program, preload, log);
+	pid = start_server(v, dir, program, preload, log);
 	for (i = 0; i < 3000; i++) {
 		if (waitpid(pid, &status, WNOHANG) == pid) {
 			fprintf(out, "    our mount ends with status %x\n",

@@ -5,6 +5,8 @@
  *
  *	CRASH_LOG	the log
  *	CRASH_IMAGE	the image; several, separated by ':', are devices 0, 1, ..
+ *			A loop device over an image is that image.
+ *	CRASH_MARKS	a file; each write(2) to it is a mark in the log as well
  *	CRASH_FAULT	"write:N:EIO", "write:N:ENOSPC", "write:N:short",
  *			"barrier:N:EIO": the Nth (from 1) fails, once;
  *			"write:N:kill": SIGKILL instead of it
@@ -24,9 +26,12 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <linux/loop.h>
+#include <linux/major.h>
 
 #include "log.h"
 
@@ -35,6 +40,7 @@
 static struct log_head *the_log;
 static struct { dev_t dev, rdev; ino_t ino; } images[IMAGES];
 static unsigned image_count;
+static struct stat marks;	/* st_ino 0: none */
 static struct { int kind, err, shortened, kills; uint64_t at; } fault;
 
 static void fault_init(const char *s)
@@ -72,11 +78,38 @@ static void __attribute__((constructor)) record_init(void)
 			S_ISBLK(st.st_mode) ? st.st_rdev : 0;
 		p += n + (p[n] == ':');
 	}
+	p = getenv("CRASH_MARKS");
+	if (p && stat(p, &marks)) {
+		perror(p);
+		_exit(99);
+	}
 	the_log = log_open(path, 0);
 	if (!the_log) {
 		perror(path);
 		_exit(99);
 	}
+}
+
+static int by_file(dev_t dev, ino_t ino)
+{
+	unsigned i;
+
+	for (i = 0; i < image_count; i++)
+		if (!images[i].rdev && images[i].dev == dev &&
+		    images[i].ino == ino)
+			return i;
+	return -1;
+}
+
+/* A loop device that somebody made of an image later on. */
+static int by_loop(int fd, dev_t rdev)
+{
+	struct loop_info64 info;
+
+	if (major(rdev) != LOOP_MAJOR ||
+	    syscall(SYS_ioctl, fd, LOOP_GET_STATUS64, &info) || info.lo_offset)
+		return -1;
+	return by_file(info.lo_device, info.lo_inode);
 }
 
 /* The image that FD is of, or -1. */
@@ -86,15 +119,40 @@ static int which(int fd)
 	int saved = errno, found = -1;
 	unsigned i;
 
-	if (the_log && fd >= 0 && !fstat(fd, &st))
-		for (i = 0; i < image_count; i++)
-			if (images[i].rdev ?
-			    S_ISBLK(st.st_mode) && st.st_rdev == images[i].rdev :
-			    st.st_dev == images[i].dev &&
-			    st.st_ino == images[i].ino)
+	if (the_log && fd >= 0 && !fstat(fd, &st)) {
+		if (!S_ISBLK(st.st_mode))
+			found = by_file(st.st_dev, st.st_ino);
+		for (i = 0; i < image_count && S_ISBLK(st.st_mode); i++)
+			if (images[i].rdev && st.st_rdev == images[i].rdev)
 				found = i;
+		if (found < 0 && S_ISBLK(st.st_mode))
+			found = by_loop(fd, st.st_rdev);
+	}
 	errno = saved;
 	return found;
+}
+
+static int is_marks(int fd)
+{
+	int saved = errno, is;
+	struct stat st;
+
+	is = the_log && marks.st_ino && !fstat(fd, &st) &&
+	     st.st_ino == marks.st_ino && st.st_dev == marks.st_dev;
+	errno = saved;
+	return is;
+}
+
+/* A line, with its end. */
+static void add_mark(const char *buf, size_t len)
+{
+	char line[1024];
+
+	if (len >= sizeof(line))
+		len = sizeof(line) - 1;
+	memcpy(line, buf, len);
+	line[len] = 0;
+	log_add(the_log, LOG_MARK, 0, 0, len + 1, line);
 }
 
 static ssize_t result(long ret)
@@ -209,8 +267,11 @@ ssize_t write(int fd, const void *buf, size_t len)
 	ssize_t ret;
 	off_t pos;
 
-	if (image < 0)
+	if (image < 0) {
+		if (is_marks(fd))
+			add_mark(buf, len);
 		return result(syscall(SYS_write, fd, buf, len));
+	}
 	pos = lseek(fd, 0, SEEK_CUR);
 	ret = put(image, fd, buf, len, pos, 0);
 	if (ret > 0)

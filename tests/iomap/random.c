@@ -182,8 +182,9 @@ static void op_fsync(struct tfile *t, bool data_only)
 	int err = file_fsync(&t->f, data_only);
 
 	expect(t, "fsync", err);
+	/* fdatasync makes no promise of a new name */
 	if (!err)
-		log_line("fsync", t);
+		log_line(data_only && *t->name == 'r' ? "data" : "fsync", t);
 }
 
 static void op_rename(struct worker *w, struct tfile *t)

@@ -3,29 +3,10 @@
  * recover.c - journals made by hand: every kind of checksum and tag, revokes,
  * escapes, a log that wraps, commits cut short, damage; and a crash after
  * each write of a recovery.  e2fsck judges what we make of a copy.
- *
- * The writer here shares only the constants with the program.
  */
-#include <endian.h>
-#include <sys/syscall.h>
-
-#include "voltest.h"
+#include "logtest.h"
+#include "fs/mmp.h"
 #include "io/device.h"
-#include "journal/format.h"
-
-#define BS	1024
-#define TID	77
-
-static int fd;
-static uint64_t log_at;			/* bytes; the journal lies in one piece */
-static struct jbd_super js;
-static uint32_t pos, tid, seed, len;
-static uint64_t home;			/* free blocks, for the log to fill */
-
-struct kind {
-	const char *what;
-	uint32_t compat, incompat;
-};
 
 static const struct kind kinds[] = {
 	{ "plain", 0, 0 },
@@ -38,188 +19,12 @@ static const struct kind kinds[] = {
 	{ "v1, async", JBD_COMPAT_CHECKSUM, JBD_INCOMPAT_ASYNC },
 	{ "v3, async", 0, JBD_INCOMPAT_CSUM_V3 | JBD_INCOMPAT_ASYNC },
 };
-static const struct kind *kind;
-static uint32_t v1_crc;
-
-static bool csum23(void)
-{
-	return kind->incompat & (JBD_INCOMPAT_CSUM_V2 | JBD_INCOMPAT_CSUM_V3);
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	v = htobe32(v);
-	memcpy(p, &v, 4);
-}
-
-static void put16(uint8_t *p, uint16_t v)
-{
-	v = htobe16(v);
-	memcpy(p, &v, 2);
-}
-
-static void must_write(const void *buf, size_t n, uint64_t off)
-{
-	if (pwrite(fd, buf, n, off) != (ssize_t)n)
-		bail("pwrite");
-}
-
-static void put_log(const void *block)
-{
-	must_write(block, BS, log_at + (uint64_t)pos * BS);
-	if (++pos == len)
-		pos = 1;
-}
-
-static void put_super(uint32_t start)
-{
-	memset(&js, 0, sizeof(js));
-	js.h.magic = htobe32(JBD_MAGIC);
-	js.h.type = htobe32(JBD_SUPER_V2);
-	js.blocksize = htobe32(BS);
-	js.maxlen = htobe32(len);
-	js.first = htobe32(1);
-	js.sequence = htobe32(TID);
-	js.start = htobe32(start);
-	js.nr_users = htobe32(1);
-	js.compat = htobe32(kind->compat);
-	js.incompat = htobe32(kind->incompat | JBD_INCOMPAT_REVOKE);
-	memset(js.uuid, 0x5a, sizeof(js.uuid));
-	if (csum23()) {
-		js.checksum_type = JBD_CSUM_CRC32C;
-		js.checksum = htobe32(ext2fs_crc32c_le(~0U, (uint8_t *)&js,
-						       sizeof(js)));
-	}
-	seed = ext2fs_crc32c_le(~0U, js.uuid, sizeof(js.uuid));
-	must_write(&js, sizeof(js), log_at);
-}
-
-static void fill(uint8_t *page, uint64_t blk, unsigned version)
-{
-	memset(page, 'a' + (blk * 7 + version) % 26, BS);
-	if (blk % 3 == 0)
-		put32(page, JBD_MAGIC);		/* to be escaped */
-}
-
-static void start_block(uint8_t *b, uint32_t type)
-{
-	memset(b, 0, BS);
-	put32(b, JBD_MAGIC);
-	put32(b + 4, type);
-	put32(b + 8, tid);
-}
-
-static void put_tail(uint8_t *b)
-{
-	if (csum23())
-		put32(b + BS - 4, ext2fs_crc32c_le(seed, b, BS));
-}
-
-/* N blocks from BLK, as VERSION has them. */
-static void put_blocks(uint64_t blk, unsigned n, unsigned version)
-{
-	uint8_t desc[BS], pages[40][BS], *p = desc + 12;
-	unsigned i, flags;
-	uint32_t be = htobe32(tid), crc;
-
-	start_block(desc, JBD_DESCRIPTOR);
-	for (i = 0; i < n; i++) {
-		fill(pages[i], blk + i, version);
-		flags = i ? JBD_TAG_SAME_UUID : 0;
-		if (i + 1 == n)
-			flags |= JBD_TAG_LAST;
-		if ((blk + i) % 3 == 0) {
-			flags |= JBD_TAG_ESCAPE;
-			memset(pages[i], 0, 4);
-		}
-		crc = ext2fs_crc32c_le(seed, (uint8_t *)&be, 4);
-		crc = ext2fs_crc32c_le(crc, pages[i], BS);
-		put32(p, blk + i);
-		if (kind->incompat & JBD_INCOMPAT_CSUM_V3) {
-			put32(p + 4, flags);
-			put32(p + 12, crc);
-			p += 16;
-		} else {
-			put16(p + 6, flags);
-			if (kind->incompat & JBD_INCOMPAT_CSUM_V2)
-				put16(p + 4, crc & 0xffff);
-			p += 8;
-			if (kind->incompat & JBD_INCOMPAT_64BIT)
-				p += 4;
-			if (kind->incompat & JBD_INCOMPAT_CSUM_V2)
-				p += 2;
-		}
-		if (!i)
-			p += 16;
-	}
-	put_tail(desc);
-	put_log(desc);
-	v1_crc = ext2fs_crc32_be(v1_crc, desc, BS);
-	for (i = 0; i < n; i++) {
-		put_log(pages[i]);
-		v1_crc = ext2fs_crc32_be(v1_crc, pages[i], BS);
-	}
-}
-
-static void put_revoke(uint64_t blk)
-{
-	uint8_t b[BS];
-	bool wide = kind->incompat & JBD_INCOMPAT_64BIT;
-
-	start_block(b, JBD_REVOKE);
-	put32(b + 12, wide ? 24 : 20);
-	put32(b + (wide ? 20 : 16), blk);
-	put_tail(b);
-	put_log(b);
-}
-
-static void put_commit(void)
-{
-	uint8_t b[BS];
-
-	start_block(b, JBD_COMMIT);
-	put32(b + 0x34, 1000000 + tid);
-	if (csum23()) {
-		put32(b + 16, ext2fs_crc32c_le(seed, b, BS));
-	} else if (kind->compat & JBD_COMPAT_CHECKSUM) {
-		b[12] = 1;
-		b[13] = 4;
-		put32(b + 16, v1_crc);
-	}
-	put_log(b);
-	v1_crc = ~0U;
-	tid++;
-}
-
 /* A volume with its journal in one piece, and nothing in it. */
 static void begin(const struct kind *k, uint32_t start)
 {
-	static uint8_t zero[BS];
-	uint32_t i;
-
-	kind = k;
-	vol_make("-t ext4 -b 1024 -O ^metadata_csum,extent -J size=1", "16M");
-	log_at = strtoull(shout("debugfs -R 'bmap <8> 0' $IMG 2>/dev/null"),
-			  NULL, 10) * BS;
-	home = strtoull(shout("debugfs -R 'ffb 50 12000' $IMG 2>/dev/null | sed 's/.*: //'"),
-			NULL, 10);
-	len = 1024;
-	fd = open(vol_img, O_RDWR);
-	if (fd < 0 || !log_at || !home)
-		bail("the image");
-	for (i = 0; i < len; i++)
-		must_write(zero, BS, log_at + (uint64_t)i * BS);
-	pos = start;
-	tid = TID;
-	v1_crc = ~0U;
-	put_super(start);
-}
-
-static void end(void)
-{
-	close(fd);
-	if (sh("debugfs -w -R 'feature needs_recovery' $IMG >/dev/null 2>&1"))
-		bail("debugfs");
+	log_begin(k, start,
+		  "-t ext4 -b 1024 -O ^metadata_csum,extent -J size=1", "16M",
+		  0);
 }
 
 /* Four transactions, of which 3 revokes a block of 1, and 4 is VERSION 9. */
@@ -353,6 +158,29 @@ static void test_outside(uint64_t blk, const char *what)
 	ok(!image_changed(), "untouched");
 }
 
+static void test_mmp(void)
+{
+	uint32_t incompat, blk;
+
+	mmp_second_ms = 1;
+	log_begin(&kinds[0], 1,
+		  "-t ext4 -b 1024 -O ^metadata_csum,extent,mmp -J size=1",
+		  "16M", 0);
+	blk = strtoul(shout("dumpe2fs -h $IMG 2>/dev/null | sed -n 's/^MMP block number: *//p'"),
+		      NULL, 10);
+	put_blocks(blk, 1, 1);
+	put_commit();
+	/* debugfs would wait */
+	if (!blk || pread(fd, &incompat, 4, 1024 + 0x60) != 4)
+		bail("the superblock");
+	incompat |= htole32(EXT3_FEATURE_INCOMPAT_RECOVER);
+	must_write(&incompat, 4, 1024 + 0x60);
+	close(fd);
+	ok(recover_it() < 0, "the block of MMP: refused");
+	ok(!has(blk, 1), "untouched");
+	mmp_second_ms = 1000;
+}
+
 static void test_super(void)
 {
 	begin(&kinds[5], 1);
@@ -387,6 +215,38 @@ static void test_backup(void)
 	ok(has(home + 1, 4), "replayed by its backup");
 	sh("e2fsck -fy $IMG >/dev/null 2>&1");
 	ok(vol_clean(), "e2fsck puts the inode right");
+}
+
+/* The log's second half lies over its first. */
+static void test_overlap(void)
+{
+	uint8_t map[36] = { 0x0a, 0xf3, 2, 0, 4, 0 }, none = 0;
+	uint32_t p;
+	unsigned long where;
+
+	begin(&kinds[0], 1);
+	usual();
+	end();
+	where = strtoul(shout("debugfs -R 'imap <8>' $IMG 2>/dev/null | "
+		"sed -n 's/.*block \\([0-9]*\\), offset \\(.*\\)/"
+		"echo $((\\1 * 1024 + \\2 + 40))/p' | sh"), NULL, 10);
+	p = log_at / BS;
+	map[16] = 512 & 0xff;
+	map[17] = 512 >> 8;
+	memcpy(map + 20, &p, 4);
+	map[25] = map[29] = 2;
+	p += 200;
+	memcpy(map + 32, &p, 4);
+	fd = open(vol_img, O_RDWR);
+	if (fd < 0 || !where)
+		bail("the inode");
+	must_write(map, sizeof(map), where);
+	must_write(&none, 1, 1024 + offsetof(struct ext2_super_block,
+					     s_jnl_backup_type));
+	close(fd);
+	sh("cp $IMG $IMG.before");
+	ok(recover_it() < 0, "blocks that the log has twice: refused");
+	ok(!image_changed(), "untouched");
 }
 
 static void test_error(void)
@@ -427,29 +287,6 @@ static void test_memory(const struct kind *k)
 }
 
 /* --- a crash after each write --- */
-
-/* The server's calls come by here, as they are those of this program. */
-static int crash_left = -1;		/* writes until the crash; -1: none */
-
-static bool crashed(void)
-{
-	if (crash_left < 0)
-		return false;
-	if (crash_left)
-		crash_left--;
-	errno = EIO;
-	return !crash_left;
-}
-
-ssize_t pwrite64(int f, const void *buf, size_t n, off64_t off)
-{
-	return crashed() ? -1 : syscall(SYS_pwrite64, f, buf, n, off);
-}
-
-int fdatasync(int f)
-{
-	return crashed() ? -1 : syscall(SYS_fdatasync, f);
-}
 
 static void test_crash(const struct kind *k)
 {
@@ -501,8 +338,10 @@ int main(void)
 	test_damage(&kinds[8], 30, 900, true, "a block in the middle");
 	test_outside(1 << 24, "a block outside the volume");
 	test_outside(log_at / BS + 5, "a block of the journal");
+	test_mmp();
 	test_super();
 	test_backup();
+	test_overlap();
 	test_error();
 	test_crash(&kinds[0]);
 	test_crash(&kinds[6]);

@@ -90,17 +90,17 @@ int fs_freeze(struct fs *fs, bool orphans)
 
 int fs_thaw(struct fs *fs)
 {
-	int err;
+	int err, r;
 
 	fs_lock(fs);
 	fs->frozen = false;
 	fs_unlock(fs);
 	if (!fs_writable(fs))
 		return fs->rdonly ? 0 : -EROFS;
-	err = mmp_start(fs);
+	err = mmp_resume(fs);
 	if (!err)
 		err = set_valid(fs, false, false);
-	if (!err)
-		err = journal_start(fs);
-	return err;
+	/* whatever went wrong: what is changed from now on is committed */
+	r = journal_start(fs);
+	return err ? err : r;
 }

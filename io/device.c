@@ -376,6 +376,11 @@ int device_write(struct device *dev, const void *buf, size_t len, uint64_t off)
 	return err;
 }
 
+void device_others_wrote(struct device *dev)
+{
+	dev->written++;
+}
+
 int device_sync(struct device *dev)
 {
 	uint64_t wanted = dev->written, covered;

@@ -271,6 +271,14 @@ static uint64_t last_id(const struct journal *j)
 	return group_is_empty(j->running) ? j->running->id - 1 : j->running->id;
 }
 
+bool txn_is_durable(struct fs *fs, uint64_t id)
+{
+	const struct journal *j = fs->journal;
+	uint64_t last = last_id(j);
+
+	return j->durable >= (id < last ? id : last);
+}
+
 int txn_sync(struct fs *fs, uint64_t id)
 {
 	struct journal *j = fs->journal;

@@ -107,6 +107,9 @@ uint64_t txn_frozen(struct fs *fs, uint64_t blk, uint64_t count, uint64_t *skip)
 /* Frozen blocks in all: what a commit would make available again. */
 uint64_t txn_frozen_total(struct fs *fs);
 
+/* Is the transaction ID durable, as far as it changed anything?  Lock held. */
+bool txn_is_durable(struct fs *fs, uint64_t id);
+
 /* The id that the next change will be part of. */
 uint64_t txn_running(struct fs *fs);
 

@@ -281,8 +281,7 @@ static int open_volume(struct server *srv)
 		explain_open(&srv->opt);
 		return err;
 	}
-	if (iomap_required(srv) &&
-	    (!device_is_block(srv->fs->dev) || srv->fs->shown)) {
+	if (iomap_required(srv) && !iomap_possible(srv)) {
 		refuse_iomap(&srv->opt);
 		fs_close(srv->fs);
 		return -ENOTBLK;

@@ -13,24 +13,6 @@
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "2.0.0"
-/* ---- serve.c ---- */
-
-/* lazytime or strictatime is asked for. */
-bool wants_times(const struct options *o);
-/* Says that iomap was asked for, and there is none. */
-void refuse_iomap(const struct options *o);
-/*
- * Forks.  The child goes on, with srv->ready_fd set; the parent waits for a
- * byte from it and ends with 0, or with the child's exit code.  -errno.
- */
-int go_background(struct server *srv);
-/* A line as the kernel says it, with -o kernel. */
-void log_mount(const struct server *srv, const char *what);
-/* The mount can be used: lets the parent go, and its terminal. */
-void on_live(struct server *srv);
-/* The whole life of the mounted session.  -errno if that did not begin. */
-int serve(struct server *srv);
-
 #endif
 #define RELEASE_DATE "20-Nov-2026"
 

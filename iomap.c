@@ -59,15 +59,24 @@ struct iomap {
 #define SET(var, val)	__atomic_store_n(&(var), (val), __ATOMIC_RELEASE)
 #define COUNT(var)	__atomic_fetch_add(&(var), 1, __ATOMIC_RELAXED)
 
+bool iomap_possible(const struct server *srv)
+{
+	const struct fs *fs = srv->fs;
+
+	/* what was recovered in memory the kernel would not find there; neither
+	 * the device's pages nor the file's have larger blocks */
+	return srv->opt.iomap != IOMAP_OFF && device_is_block(fs->dev) &&
+		!fs->shown && !(fs->opt.offset % fs->blocksize) &&
+		fs->blocksize <= sysconf(_SC_PAGESIZE);
+}
+
 int iomap_new(struct server *srv)
 {
 	struct device *dev = srv->fs->dev;
 	struct iomap *im;
 	int i;
 
-	/* what was recovered in memory the kernel would not find there */
-	if (srv->opt.iomap == IOMAP_OFF || !device_is_block(dev) ||
-	    srv->fs->shown)
+	if (!iomap_possible(srv))
 		return 0;
 	im = calloc(1, sizeof(*im));
 	if (!im)
@@ -297,7 +306,10 @@ void iomap_wire_config(struct request *rq)
 		return;
 	}
 	fill_config(srv, rq->body, &out);
-	err = take_device(srv);
+	/* else it measures mappings by its pages, and takes no smaller ones */
+	err = !(out.flags & IOM_CONFIG_BLOCKSIZE) &&
+		out.blocksize != sysconf(_SC_PAGESIZE) ? -EOPNOTSUPP :
+		take_device(srv);
 	if (err)
 		msg_debug("iomap: the device was not taken: %s",
 			  strerror(-err));
@@ -456,13 +468,9 @@ void iomap_open_classic(struct server *srv, struct inode *inode)
 	}
 }
 
-int iomap_flush(struct server *srv)
+void iomap_wrote(struct server *srv)
 {
-	while (fdatasync(device_fd(srv->fs->dev))) {
-		if (errno != EINTR)
-			return -errno;
-	}
-	return 0;
+	device_others_wrote(srv->fs->dev);
 }
 
 /* ---- BEGIN ---- */
@@ -529,7 +537,7 @@ static void fill_map(const struct iomap *im, const struct mapping *m,
 		.addr = hole ? IOM_NULL_ADDR : im->base + m->dev,
 		.type = hole ? IOM_HOLE : m->state == MAP_WRITTEN ?
 			IOM_MAPPED : IOM_UNWRITTEN,
-		.flags = m->fresh ? IOM_F_DIRTY : 0,
+		.flags = m->dirty ? IOM_F_DIRTY : 0,
 		.dev = hole ? 0 : im->dev,
 	};
 }
@@ -582,6 +590,9 @@ static int begin(struct request *rq, const struct iom_begin_in *in,
 		fill_map(im, &m, &out->read);
 		if (im->cache && !(in->opflags & OP_UNCACHED))
 			by_cache(rq, in->opflags, &out->read);
+		/* only what is remembered may be written to later */
+		if (!(in->opflags & OP_CHANGES))
+			out->read.flags &= ~(uint16_t)IOM_F_DIRTY;
 	}
 	iomap_layout_unlock(rq->srv, inode);
 	if (err)

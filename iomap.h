@@ -49,6 +49,12 @@ void iomap_dev_limits(int dev, struct iomap_limits *l);
 /* ---- iomap.c: the connection ---- */
 
 /*
+ * Could the kernel do I/O on this volume's device?  It has to be a block
+ * device, on which the volume's blocks do not lie across others: the server
+ * writes through pages of the device, and they must hold nothing else.
+ */
+bool iomap_possible(const struct server *srv);
+/*
  * With the volume open, and before there are threads.  SRV->iomap stays NULL
  * where there can be none.  -ENOMEM.
  */
@@ -110,13 +116,17 @@ void iomap_trim(struct server *srv, struct inode *inode);
 
 /*
  * Files that are not mapped go through the device's page cache.  One was
- * written there; one is opened, that may have been mapped before.
+ * written there; one is opened, or about to be written to without, that may
+ * have been mapped before.
  */
 void iomap_wrote_classic(struct server *srv);
 void iomap_open_classic(struct server *srv, struct inode *inode);
 
-/* What the kernel wrote is durable; the server's own writes do not count. */
-int iomap_flush(struct server *srv);
+/*
+ * The kernel may have written by itself, without an IOEND: the sync that
+ * follows has to flush the device, also if the server has written nothing.
+ */
+void iomap_wrote(struct server *srv);
 
 /* What STATX says of a mapped inode's I/O. */
 void iomap_statx(const struct server *srv, struct iom_statx *sx);

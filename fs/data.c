@@ -407,6 +407,18 @@ int data_bmap(struct inode *inode, uint64_t lblk, uint64_t *pblk)
 	return err;
 }
 
+bool data_is_durable(struct inode *inode)
+{
+	struct fs *fs = inode->fs;
+
+	if (fs->rdonly)
+		return true;
+	/* unknown when it changed: see data_fsync() */
+	if (!inode->datasync_tid)
+		inode->datasync_tid = txn_running(fs);
+	return txn_is_durable(fs, inode->datasync_tid);
+}
+
 int data_fsync(struct inode *inode, bool datasync)
 {
 	uint64_t *id = datasync ? &inode->datasync_tid : &inode->sync_tid;

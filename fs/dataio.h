@@ -63,6 +63,9 @@ int data_stamp(struct txn *t, struct inode *inode, unsigned flags);
 /* Sets i_size in T and what goes with it.  Lock held, io exclusive. */
 void data_set_size(struct txn *t, struct inode *inode, uint64_t size);
 
+/* Is what leads to the data (fdatasync's part) durable?  Lock held. */
+bool data_is_durable(struct inode *inode);
+
 /* Does the kernel move the data, so that nobody here may?  Lock not held. */
 bool data_is_mapped(struct inode *inode);
 

@@ -5,14 +5,21 @@
  * What a snapshot of the device then shows needs no recovery.  Knows the
  * superblock's state and which threads of a volume write; not who asks.
  *
- * Takes the volume lock for the superblock's handle.
+ * Files that are closed meanwhile may still change something: that stays in
+ * memory, as nobody commits until the thaw.  Takes the volume lock.
  */
 #include "freeze.h"
+
+#include <stdlib.h>
 
 #include "fs.h"
 #include "mmp.h"
 #include "orphan.h"
+#include "super.h"
+#include "io/device.h"
 #include "journal/txn.h"
+
+#define SUPER_OFFSET	1024		/* bytes */
 
 /* Is there anything on the orphan list, or in the orphan file?  Lock held. */
 static bool has_orphans(struct fs *fs)
@@ -26,44 +33,50 @@ static bool has_orphans(struct fs *fs)
 	       EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT;
 }
 
-static void write_state(struct fs *fs, struct ext2_super_block *sb, bool clean)
-{
-	uint32_t recover = htole32(EXT3_FEATURE_INCOMPAT_RECOVER);
-
-	if (journal_has_log(fs) && clean)
-		sb->s_feature_incompat &= ~recover;
-	else if (journal_has_log(fs))
-		sb->s_feature_incompat |= recover;
-	else if (!clean)
-		sb->s_state &= htole16(~EXT2_VALID_FS);
-	else if (fs->was_valid)
-		sb->s_state |= htole16(EXT2_VALID_FS);
-}
-
 /*
- * Says that the volume is clean, or that it is not.  One with a log must not
- * be writing to it.
+ * The superblock on the device says that the volume is clean, if it is; what
+ * it said before is kept for the thaw.  In memory it stays as it was.
  */
-static int set_clean(struct fs *fs, bool clean, bool orphans)
+static int say_clean(struct fs *fs, bool orphans)
 {
-	struct ext2_super_block *sb;
-	struct txn *t;
+	struct ext2_super_block sb, *old = malloc(sizeof(*old));
 	int err;
 
+	if (!old)
+		return -ENOMEM;
+	err = device_read(fs->dev, old, sizeof(*old), SUPER_OFFSET);
 	fs_lock(fs);
-	if (clean && (orphans || has_orphans(fs))) {
+	if (err || orphans || has_orphans(fs)) {
 		fs_unlock(fs);
-		return 0;
+		free(old);
+		return err;
 	}
-	err = txn_begin(fs, TXN_SUPER, &t);
-	if (!err) {
-		sb = fs_super_write(t);
-		if (sb)
-			write_state(fs, sb, clean);
-		err = txn_stop(t, sb ? 0 : -ENOMEM);
-	}
+	sb = *old;
+	orphan_clear_present(fs, &sb);
 	fs_unlock(fs);
-	return err ? err : txn_sync(fs, 0);
+	sb.s_feature_incompat &= htole32(~EXT3_FEATURE_INCOMPAT_RECOVER);
+	if (fs->was_valid)
+		sb.s_state |= htole16(EXT2_VALID_FS);
+	super_checksum(fs, &sb);
+	fs->thaw_super = old;
+	err = device_write(fs->dev, &sb, sizeof(sb), SUPER_OFFSET);
+	return err ? err : device_sync(fs->dev);
+}
+
+/* Takes that back. */
+static int say_used(struct fs *fs)
+{
+	int err;
+
+	if (!fs->thaw_super)
+		return 0;
+	err = device_write(fs->dev, fs->thaw_super, sizeof(*fs->thaw_super),
+			   SUPER_OFFSET);
+	if (!err)
+		err = device_sync(fs->dev);
+	free(fs->thaw_super);
+	fs->thaw_super = NULL;
+	return err;
 }
 
 bool fs_is_frozen(struct fs *fs)
@@ -97,29 +110,35 @@ int fs_freeze(struct fs *fs, bool orphans)
 	mmp_stop(fs);
 	err = fs_error_flush(fs);
 	if (!err)
-		err = txn_sync(fs, 0);
+		err = journal_freeze(fs);
 	if (!err)
-		err = journal_log_end(fs);
-	if (!err)
-		err = set_clean(fs, true, orphans);
+		err = say_clean(fs, orphans);
 	return err;
 }
 
+/*
+ * In use again before anything else is written (J8).  A volume that cannot be
+ * marked so is not written any more.
+ */
 int fs_thaw(struct fs *fs)
 {
-	int err;
+	int err, r;
 
 	fs_lock(fs);
 	fs->frozen = false;
 	fs_unlock(fs);
-	if (!fs_writable(fs))
-		return fs->rdonly ? 0 : -EROFS;
-	err = mmp_start(fs);
+	if (fs->rdonly)
+		return 0;
+	err = mmp_resume(fs);
 	if (!err)
-		err = set_clean(fs, false, false);
-	if (!err)
-		err = journal_log_begin(fs);
-	if (!err)
-		err = journal_start(fs);
-	return err;
+		err = say_used(fs);
+	if (err) {
+		fs_lock(fs);
+		txn_abort_volume(fs, err);
+		fs_unlock(fs);
+	}
+	r = journal_thaw(fs);
+	err = err ? err : r;
+	r = journal_start(fs);
+	return err ? err : r;
 }

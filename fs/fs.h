@@ -126,6 +126,8 @@ struct fs {
 					 * was changed before is still committed */
 	bool panicked;			/* errors=panic: the server is to end */
 	bool frozen;			/* freeze.c: nobody changes anything */
+	struct ext2_super_block *thaw_super;	/* freeze.c: to be put back on
+					 * the device; NULL: nothing */
 	bool mounted;			/* the superblock says so (not VALID_FS) */
 	bool was_valid;			/* VALID_FS was set before this mount */
 	enum fs_errors errors;		/* in effect */

@@ -9,7 +9,9 @@
  *
  * What is allocated for a write stays unwritten until mapping_written() says
  * that its data is on the device; i_size moves with it.  So whatever commits
- * in between, a crash shows neither stale blocks nor a size without data.
+ * in between, a crash shows neither stale blocks nor a size without data.  The
+ * transaction that says so finds the device flushed first, though nobody here
+ * has written there.
  *
  * Blocks ahead of a stream lie beyond i_size.  While there are some, the inode
  * is on the orphan list: whoever recovers after a crash cuts it to i_size.
@@ -22,6 +24,7 @@
 #include <assert.h>
 #include <sys/stat.h>
 #include "dataio.h"
+#include "io/device.h"
 #include "mapping.h"
 #include "orphan.h"
 
@@ -150,6 +153,9 @@ static int around(struct inode *inode, uint64_t pos, uint64_t count,
 		.off = map.lblk << bits, .len = map.len << bits,
 		.dev = map.pblk << bits, .state = map.state,
 	};
+	/* or i_size may move there */
+	m->dirty = map.state != MAP_HOLE &&
+		(m->off + m->len > inode->i.size || !data_is_durable(inode));
 	return 0;
 }
 
@@ -321,10 +327,7 @@ static int alloc_once(struct inode *inode, uint64_t pos, uint64_t count,
 	if (err || m->state != MAP_HOLE)
 		return err;
 	err = fill_hole(inode, pos, count, flags, m, last);
-	if (!err)
-		err = around(inode, pos, count, m, &last);
-	m->fresh = true;
-	return err;
+	return err ? err : around(inode, pos, count, m, &last);
 }
 
 int mapping_alloc(struct inode *inode, uint64_t pos, uint64_t count,
@@ -442,6 +445,8 @@ int mapping_written(struct inode *inode, uint64_t pos, uint64_t len,
 	d.end = convert && len ? blk_up(inode, pos + len) : d.first;
 	if (!len)
 		d.size = 0;
+	/* J3: the data may be in the device's memory only */
+	device_others_wrote(fs->dev);
 	pthread_rwlock_wrlock(&inode->io);
 	do {
 		fs_lock(fs);

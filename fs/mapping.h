@@ -26,7 +26,8 @@ struct mapping {
 	uint64_t off, len;
 	uint64_t dev;			/* device offset; 0 for a hole */
 	enum map_state state;
-	bool fresh;			/* allocated by this call */
+	bool dirty;			/* data written there is not to be found
+					 * after a crash without an fdatasync */
 };
 
 /*

@@ -368,6 +368,16 @@ static void *mmp_thread(void *arg)
 	return NULL;
 }
 
+int mmp_resume(struct fs *fs)
+{
+	struct mmp *m = fs->mmp;
+
+	/* nobody has counted meanwhile: it may look abandoned */
+	if (m && !m->threaded && !m->lost && !update(m))
+		return -EBUSY;
+	return mmp_start(fs);
+}
+
 int mmp_start(struct fs *fs)
 {
 	struct mmp *m = fs->mmp;

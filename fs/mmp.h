@@ -19,6 +19,9 @@ int mmp_open(struct fs *fs, const struct ext2_super_block *sb);
 
 /* The thread, which does not survive a fork.  Without the volume lock. */
 int mmp_start(struct fs *fs);
+/* The same after mmp_stop() and some time: -EBUSY, and the volume is aborted,
+ * if it is not ours any more. */
+int mmp_resume(struct fs *fs);
 void mmp_stop(struct fs *fs);
 
 /*

@@ -18,6 +18,7 @@
 
 #include "fs/alloc.h"
 #include "fs/feature.h"
+#include "fs/freeze.h"
 #include "fs/fs.h"
 #include "fs/group.h"
 #include "fs/inode.h"
@@ -513,6 +514,8 @@ int fs_close(struct fs *fs)
 {
 	int err = 0;
 
+	if (fs->frozen)
+		fs_thaw(fs);
 	journal_stop(fs);
 	if (fs->mounted && !fs->aborted)
 		err = unmount(fs);

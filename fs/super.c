@@ -34,6 +34,13 @@ static int super_verify(struct fs *fs, struct buf *b)
 	return 0;
 }
 
+void super_checksum(const struct fs *fs, struct ext2_super_block *sb)
+{
+	if (fs->csum)
+		sb->s_checksum = htole32(ext2fs_crc32c_le(~0U, (uint8_t *)sb,
+				offsetof(struct ext2_super_block, s_checksum)));
+}
+
 static void super_seal(struct fs *fs, struct buf *b)
 {
 	struct ext2_super_block *sb = super_of(fs, b);
@@ -41,9 +48,7 @@ static void super_seal(struct fs *fs, struct buf *b)
 
 	sb->s_wtime = htole32(now);
 	sb->s_wtime_hi = now >> 32;
-	if (fs->csum)
-		sb->s_checksum = htole32(ext2fs_crc32c_le(~0U, (uint8_t *)sb,
-				offsetof(struct ext2_super_block, s_checksum)));
+	super_checksum(fs, sb);
 }
 
 const struct buf_type super_type = {

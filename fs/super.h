@@ -11,6 +11,8 @@ struct fs;
 
 extern const struct buf_type super_type;
 
+/* SB is complete, but for its checksum. */
+void super_checksum(const struct fs *fs, struct ext2_super_block *sb);
 /* At mount, what somebody should know of the volume's state.  Volume lock. */
 void super_warn(struct fs *fs);
 /* Free blocks and inodes in SB, from the descriptors.  Volume lock. */

@@ -4,7 +4,7 @@
  * included (README.md has the commands).
  *
  * An input is: image, options, how INIT is, how it ends, then steps
- * (wire_ops.c).  The server runs in this process on a socket, its volume is a
+ * (wire_steps.c).  The server runs in this process on a socket, its volume is a
  * copy in memory.  Every request must be answered as the kernel wants it;
  * the server must end well, with nothing left over; and e2fsck must find the
  * volume clean.  With -DFUZZ_LIBFUZZER it is a libFuzzer target (no e2fsck),

@@ -109,7 +109,7 @@ void client_release_all(void);
 /* At the end: nothing may be left unanswered. */
 void client_end(void);
 
-/* ---- wire_ops.c ---- */
+/* ---- wire_fields.c, wire_steps.c ---- */
 
 /* Bytes as numbers, small and hostile ones. */
 struct bytes {

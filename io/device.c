@@ -460,6 +460,11 @@ void device_overlay_end(struct device *dev)
 	overlay_free(o);
 }
 
+void device_others_wrote(struct device *dev)
+{
+	dev->written++;
+}
+
 int device_sync(struct device *dev)
 {
 	uint64_t wanted = dev->written, covered;

@@ -51,6 +51,11 @@ int device_write(struct device *dev, const void *buf, size_t len, uint64_t off);
 
 /* Makes everything written so far durable; no system call if nothing was. */
 int device_sync(struct device *dev);
+/*
+ * Somebody else has written to the device, and past its page cache (the
+ * kernel, with iomap): the next device_sync() makes that durable as well.
+ */
+void device_others_wrote(struct device *dev);
 
 /*
  * For a block that another host may write as well (MMP): the next read there

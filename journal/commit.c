@@ -204,6 +204,9 @@ int journal_commit(struct journal *j)
 	assert(!j->open);
 	if (j->fs->aborted)
 		return -EIO;
+	/* who waits here may be in the way of the request to thaw */
+	if (j->frozen)
+		return -EBUSY;
 	if (j->busy) {
 		pthread_cond_wait(&j->done, &j->fs->lock);
 		return j->fs->aborted ? -EIO : 0;
@@ -225,6 +228,14 @@ int journal_commit(struct journal *j)
 static uint64_t last_id(const struct journal *j)
 {
 	return group_is_empty(j->running) ? j->running->id - 1 : j->running->id;
+}
+
+bool txn_is_durable(struct fs *fs, uint64_t id)
+{
+	const struct journal *j = fs->journal;
+	uint64_t last = last_id(j);
+
+	return j->durable >= (id < last ? id : last);
 }
 
 int txn_sync(struct fs *fs, uint64_t id)

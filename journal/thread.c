@@ -125,6 +125,46 @@ int journal_log_end(struct fs *fs)
 	return err;
 }
 
+int journal_freeze(struct fs *fs)
+{
+	struct journal *j = fs->journal;
+	int err = txn_sync(fs, 0);
+
+	if (err)
+		return err;
+	fs_lock(fs);
+	journal_hold(j);
+	j->frozen = true;
+	err = fs->aborted ? -EIO : 0;
+	fs_unlock(fs);
+	if (!err && j->log.on)
+		err = checkpoint_all(j, true);
+	return err;
+}
+
+int journal_thaw(struct fs *fs)
+{
+	struct journal *j = fs->journal;
+	int err = 0;
+
+	if (!j->frozen)
+		return 0;
+	if (j->log.on && !fs->aborted) {
+		err = log_set_tail(j, j->log.head, j->log.tid);
+		if (!err)
+			err = logfile_sync(j->log.lf);
+	}
+	fs_lock(fs);
+	if (err) {
+		j->log.failed = true;
+		txn_abort_volume(fs, err);
+	}
+	j->frozen = false;
+	journal_release(j);
+	fs_unlock(fs);
+	return err;
+}
+
 /* By age, or as nothing else is to be done.  Volume lock. */
 static void checkpoint(struct journal *j)
 {

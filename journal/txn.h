@@ -58,6 +58,15 @@ bool journal_owns(const struct fs *fs, uint64_t blk, uint64_t count);
  */
 int journal_log_begin(struct fs *fs);
 int journal_log_end(struct fs *fs);
+
+/*
+ * Everything at home, the log empty, and nobody commits until the thaw: what
+ * handles change in between stays in memory.  The thaw is also for a freeze
+ * that failed.  Without the volume lock.
+ */
+int journal_freeze(struct fs *fs);
+int journal_thaw(struct fs *fs);
+
 bool journal_has_log(const struct fs *fs);
 /* Starts and stops the commit timer thread (after daemonizing). */
 int journal_start(struct fs *fs);
@@ -126,6 +135,9 @@ int txn_stop(struct txn *t, int err);
 uint64_t txn_frozen(struct fs *fs, uint64_t blk, uint64_t count, uint64_t *skip);
 /* Frozen blocks in all: what a commit would make available again. */
 uint64_t txn_frozen_total(struct fs *fs);
+
+/* Is the transaction ID durable, as far as it changed anything?  Lock held. */
+bool txn_is_durable(struct fs *fs, uint64_t id);
 
 /* The id that the next change will be part of. */
 uint64_t txn_running(struct fs *fs);

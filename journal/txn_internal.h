@@ -108,6 +108,7 @@ struct journal {
 	struct txn_group *pool;		/* not in use */
 	unsigned pooled;
 	bool busy;			/* somebody commits or checkpoints */
+	bool frozen;			/* journal_freeze() holds it */
 	uint64_t durable;		/* all ids up to this one are */
 	uint64_t commits_begun, commits_done;
 	struct log log;
@@ -151,7 +152,8 @@ void freed_clear(struct txn_group *g);
 /*
  * commit.c.  Takes the running group to disk.  Called with the volume lock
  * and no handle open; drops the lock and takes it again.  Waits first if
- * another commit is under way.  -EIO if the volume is aborted, -ENOMEM.
+ * another commit is under way.  -EIO if the volume is aborted, -ENOMEM,
+ * -EBUSY if it is frozen.
  */
 int journal_commit(struct journal *j);
 bool group_is_empty(const struct txn_group *g);

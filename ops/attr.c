@@ -129,6 +129,9 @@ static int set(struct request *rq, struct inode *inode,
 
 	if (!(c->valid & ATTR_SIZE))
 		return attr_set(inode, c);
+	/* the rest of its last block is zeroed, in a page of the device */
+	if (!rq->node.mapped)
+		iomap_open_classic(rq->srv, inode);
 	iomap_layout_lock(rq->srv, inode);
 	err = attr_set(inode, c);
 	iomap_layout_unlock(rq->srv, inode);

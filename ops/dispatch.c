@@ -6,7 +6,8 @@
  * Most need no more than a look here and go on to libfuse; those that mean
  * something to names, attributes or directories have their handlers there.
  *
- * Locks: the volume lock, to put the inodes that a request held.
+ * Locks: the volume lock, to put the inodes that a request held; freeze_lock,
+ * outermost, around a freeze and around a thaw.
  */
 #include "ops/wire_internal.h"
 
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "fs/freeze.h"
+#include "io/device.h"
 #include "iomap.h"
 #include "journal/txn.h"
 #include "sys/log.h"
@@ -114,13 +116,12 @@ static void wire_copy(struct request *rq)
 
 static void wire_syncfs(struct request *rq)
 {
-	int err = 0;
+	struct fs *fs = rq->srv->fs;
 
-	if (!fs_is_frozen(rq->srv->fs))
-		err = txn_sync(rq->srv->fs, 0);
-	if (!err && iomap_live(rq->srv))
-		err = iomap_flush(rq->srv);
-	wire_reply(rq, err, NULL, 0);
+	if (iomap_live(rq->srv))
+		iomap_wrote(rq->srv);
+	wire_reply(rq, fs_is_frozen(fs) ? device_sync(fs->dev) :
+		   txn_sync(fs, 0), NULL, 0);
 }
 
 /* With iomap, umount(2) returns with the answer: the device is free then. */
@@ -132,27 +133,37 @@ static void wire_destroy(struct request *rq)
 		wire_pass(rq);
 }
 
+/* One after the other: a thaw must not start what a freeze is stopping. */
+static pthread_mutex_t freeze_lock = PTHREAD_MUTEX_INITIALIZER;
+
 /* The kernel lets nobody change anything until it thaws. */
 static void wire_freeze(struct request *rq)
 {
 	const struct iom_freeze_in *in = rq->body;
 	struct server *srv = rq->srv;
-	int err = fs_freeze_begin(srv->fs);
+	int err;
 
+	pthread_mutex_lock(&freeze_lock);
+	err = fs_freeze_begin(srv->fs);
 	if (!err) {
 		handles_trim_all(srv);
 		err = fs_freeze(srv->fs, in->unlinked);
 		if (err)
 			fs_thaw(srv->fs);
 	}
+	pthread_mutex_unlock(&freeze_lock);
 	wire_reply(rq, err, NULL, 0);
 }
 
 static void wire_unfreeze(struct request *rq)
 {
 	struct fs *fs = rq->srv->fs;
+	int err;
 
-	wire_reply(rq, fs_is_frozen(fs) ? fs_thaw(fs) : 0, NULL, 0);
+	pthread_mutex_lock(&freeze_lock);
+	err = fs_is_frozen(fs) ? fs_thaw(fs) : 0;
+	pthread_mutex_unlock(&freeze_lock);
+	wire_reply(rq, err, NULL, 0);
 }
 
 /* The device is gone. */
@@ -207,8 +218,10 @@ static const struct wire_op {
 	[FUSE_OPENDIR] = { wire_open_file, sizeof(struct fuse_open_in), 0 },
 	[FUSE_READ] = { wire_pass, sizeof(struct fuse_read_in), 0 },
 	[FUSE_WRITE] = { wire_write, sizeof(struct fuse_write_in), 0 },
-	[FUSE_RELEASE] = { wire_pass, sizeof(struct fuse_release_in), 0 },
-	[FUSE_RELEASEDIR] = { wire_pass, sizeof(struct fuse_release_in), 0 },
+	[FUSE_RELEASE] = { file_wire_release, sizeof(struct fuse_release_in),
+			   NO_NODE },
+	[FUSE_RELEASEDIR] = { file_wire_release, sizeof(struct fuse_release_in),
+			      NO_NODE },
 	[FUSE_FSYNC] = { wire_pass, sizeof(struct fuse_fsync_in), 0 },
 	[FUSE_FSYNCDIR] = { wire_pass, sizeof(struct fuse_fsync_in), 0 },
 	[FUSE_FLUSH] = { wire_pass, sizeof(struct fuse_flush_in), 0 },

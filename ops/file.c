@@ -16,6 +16,7 @@
 
 #include "fs/data.h"
 #include "fs/freeze.h"
+#include "io/device.h"
 #include "iomap.h"
 
 static bool for_writing(const struct handle *h)
@@ -322,6 +323,37 @@ int op_release(const char *path, struct fuse_file_info *fi)
 	return err;
 }
 
+/* A file that the kernel says is closed, and which libfuse does not know. */
+static void drop_unknown(struct server *srv, uint64_t fh)
+{
+	struct handle *h;
+
+	fs_lock(srv->fs);
+	for (h = srv->handles; h && (uintptr_t)h != fh; h = h->next)
+		;
+	fs_unlock(srv->fs);
+	if (!h)
+		return;
+	handle_drop(srv, h);
+	__atomic_sub_fetch(&srv->open_files, 1, __ATOMIC_SEQ_CST);
+	wire_may_end(srv);
+}
+
+/* Whatever is wrong with it: nothing that the kernel closed may stay open, as
+ * the end waits for it.  (Of a directory only libfuse knows the handle.) */
+void file_wire_release(struct request *rq)
+{
+	const struct fuse_release_in *in = rq->body;
+
+	if (nodes_find(rq->srv->nodes, rq->in->nodeid, &rq->node)) {
+		wire_pass(rq);
+		return;
+	}
+	if (rq->opcode == FUSE_RELEASE)
+		drop_unknown(rq->srv, in->fh);
+	wire_reply(rq, -ESTALE, NULL, 0);
+}
+
 int op_fsync(const char *path, int datasync, struct fuse_file_info *fi)
 {
 	struct handle *h = handle_of(fi);
@@ -334,11 +366,11 @@ int op_fsync(const char *path, int datasync, struct fuse_file_info *fi)
 	err = op_inode(fi, &inode);
 	if (err)
 		return err;
-	if (!fs_is_frozen(inode->fs))
-		err = data_fsync(inode, datasync);
 	/* what the kernel wrote by itself is perhaps in the device's memory */
-	if (!err && rq->node.mapped)
-		err = iomap_flush(rq->srv);
+	if (rq->node.mapped)
+		iomap_wrote(rq->srv);
+	err = fs_is_frozen(inode->fs) ? device_sync(inode->fs->dev) :
+		data_fsync(inode, datasync);
 	/* st_blocks is ours, but until the last close the kernel would not
 	 * ask for it */
 	if (!h || !file_may_be_dirty(inode))

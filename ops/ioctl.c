@@ -16,6 +16,7 @@
 #include <sys/ioctl.h>
 
 #include "fs/attr.h"
+#include "fs/freeze.h"
 
 #ifndef EXT4_IOC_SHUTDOWN
 #define EXT4_IOC_SHUTDOWN	_IOR('X', 125, uint32_t)
@@ -168,6 +169,9 @@ int op_ioctl(const char *path, unsigned int cmd, void *arg,
 		return -EPERM;
 	if (ioctls[i].writes && !fs_writable(inode->fs))
 		return -EROFS;
+	/* of these the kernel does not know that they write */
+	if (ioctls[i].writes && fs_is_frozen(inode->fs))
+		return -EBUSY;
 	if (rq->out_size > rq->in_size && data)
 		memset((char *)data + rq->in_size, 0,
 		       rq->out_size - rq->in_size);

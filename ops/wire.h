@@ -124,6 +124,7 @@ void name_wire_rename(struct request *rq);
 void attr_wire_setattr(struct request *rq);
 void attr_wire_statx(struct request *rq);
 void file_wire_lseek(struct request *rq);
+void file_wire_release(struct request *rq);
 void dir_wire_readdir(struct request *rq);
 void xattr_wire_setxattr(struct request *rq);
 

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "sys/log.h"
+#include "sys/mount.h"
 
 #define SECTOR		512
 #define TRIES		8	/* somebody else may take the free one */
@@ -55,8 +56,12 @@ bool loop_possible(const char *path)
 	       S_ISREG(st.st_mode) && st.st_size >= SECTOR;
 }
 
-/* Is the file behind loop device NAME the one that ST describes? */
-static bool is_behind(const char *name, const struct stat *st)
+/*
+ * Is the file behind loop device NAME the open IMAGE?  Other file systems are
+ * not asked: one that does not answer would keep us here.  (Nor may the loop
+ * device be: LOOP_GET_STATUS64 asks them.)
+ */
+static bool is_behind(const char *name, int image, const struct stat *st)
 {
 	char path[PATH_MAX], file[PATH_MAX];
 	struct stat other;
@@ -72,7 +77,8 @@ static bool is_behind(const char *name, const struct stat *st)
 	if (!found)
 		return false;
 	file[strcspn(file, "\n")] = 0;
-	return !stat(file, &other) && other.st_dev == st->st_dev &&
+	return mount_same(image, file) &&
+	       !stat(file, &other) && other.st_dev == st->st_dev &&
 	       other.st_ino == st->st_ino;
 }
 
@@ -90,7 +96,7 @@ static bool has_loop(int image)
 	}
 	while (!found && (d = readdir(dir)))
 		found = !strncmp(d->d_name, "loop", 4) &&
-			is_behind(d->d_name, &st);
+			is_behind(d->d_name, image, &st);
 	closedir(dir);
 	return found;
 }

@@ -17,14 +17,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-int mount_id(const char *path)
+/* The id of the mount that FD was opened on, or -1. */
+static int mount_of(int fd)
 {
-	int fd = open(path, O_PATH | O_CLOEXEC), id = -1;
 	char name[64], line[128];
+	int id = -1;
 	FILE *f;
 
-	if (fd < 0)
-		return -1;
 	snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", fd);
 	f = fopen(name, "re");
 	while (f && fgets(line, sizeof(line), f)) {
@@ -33,8 +32,74 @@ int mount_id(const char *path)
 	}
 	if (f)
 		fclose(f);
+	return id;
+}
+
+int mount_id(const char *path)
+{
+	int fd = open(path, O_PATH | O_CLOEXEC), id;
+
+	if (fd < 0)
+		return -1;
+	id = mount_of(fd);
 	close(fd);
 	return id;
+}
+
+/* Takes back what /proc makes of blanks and the like: \040. */
+static void unescape(char *s)
+{
+	char *to = s;
+
+	for (; *s; s++) {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] && s[3]) {
+			*to++ = (s[1] - '0') << 6 | (s[2] - '0') << 3 |
+				(s[3] - '0');
+			s += 3;
+		} else {
+			*to++ = *s;
+		}
+	}
+	*to = 0;
+}
+
+/* How much of PATH the mount point DIR covers: bytes, or -1. */
+static int covers(const char *dir, const char *path)
+{
+	size_t len = strlen(dir);
+
+	if (len == 1)
+		return 0;
+	return !strncmp(dir, path, len) && (!path[len] || path[len] == '/') ?
+		(int)len : -1;
+}
+
+bool mount_same(int fd, const char *path)
+{
+	char dev[32], ours[32] = "", theirs[32] = "", *line = NULL, *dir;
+	int own = mount_of(fd), id, best = -1, n;
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	size_t room = 0;
+
+	while (f && getline(&line, &room, f) > 0) {
+		/* id, parent, device, root, mount point */
+		if (sscanf(line, "%d %*d %31s %*s %n%*s", &id, dev, &n) != 2)
+			continue;
+		dir = line + n;
+		dir[strcspn(dir, " ")] = 0;
+		unescape(dir);
+		if (id == own)
+			strcpy(ours, dev);
+		n = covers(dir, path);
+		if (n >= best && n >= 0) {	/* the last one is on top */
+			best = n;
+			strcpy(theirs, dev);
+		}
+	}
+	free(line);
+	if (f)
+		fclose(f);
+	return *ours && !strcmp(ours, theirs);
 }
 
 /* statvfs(3)'s flags as mount(2) has them. */

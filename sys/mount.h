@@ -14,6 +14,12 @@
 int mount_id(const char *path);
 
 /*
+ * Is PATH, going by its name, on the file system that FD's file is on?  Asks
+ * none of them, so that one which does not answer cannot keep us.
+ */
+bool mount_same(int fd, const char *path);
+
+/*
  * Has the mount at PATH keep times so, and its other options; DIRSYNC as it
  * was given, which nobody can ask for.  The file system must be answering.
  * 0 or -errno.

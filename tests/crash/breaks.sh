@@ -41,7 +41,7 @@ compile() {
 	if [ -n "${1-}" ]; then
 		broken=$(cd "$TOP" && grep -rlw --include='*.c' "$1" fs journal io |
 			sed 's|.*/\(.*\)\.c$|\1|')
-		[ -n "$broken" ] || { echo "nothing knows $1"; return 1; }
+		[ -n "$broken" ] || { echo "# nothing knows $1"; return 1; }
 		for f in $broken; do
 			find "$build" -name "*$f.o" -delete
 		done
@@ -50,7 +50,7 @@ compile() {
 		fuse2fs tests/crash/load tests/crash/passthru \
 		tests/crash/replay tests/crash/record.so \
 		tests/unit/txn tests/unit/log tests/unit/iofault) >"$work/make" 2>&1 ||
-		{ tail -5 "$work/make"; return 1; }
+		{ tail -5 "$work/make" | sed 's/^/# /'; return 1; }
 }
 
 # try FINDER..: what it says, if it finds something.
@@ -85,6 +85,7 @@ find_it() {
 	[ -n "$found" ]
 }
 
+# shellcheck disable=SC2015
 mkdir "$build" && (cd "$build" && "$TOP/configure" -q CFLAGS='-O1 -g') >"$work/make" 2>&1 ||
 	t_bail "configure"
 broken=

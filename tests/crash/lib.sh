@@ -28,6 +28,7 @@ crash_images=$img crash_base=$base crash_options=
 
 # The program, started so that what it does to $img is written down.
 crash_plain=${FUSE2FS-}
+# shellcheck disable=SC2016
 printf '#!/bin/sh\nLD_PRELOAD=%s CRASH_LOG=%s CRASH_IMAGE=$crash_images exec "%s" "$@"\n' \
 	"$CRASH/record.so" "$crash_log" "$crash_plain" >"$work/recorded"
 export crash_images

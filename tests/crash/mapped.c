@@ -30,7 +30,8 @@ struct promise {
 
 struct mapped {
 	struct log_head *log;
-	uint64_t next;
+	const struct log_rec **marks;	/* by their times */
+	size_t mark_count, next;
 	struct promise files[FILES];
 	unsigned count;
 	struct { uint64_t hash, place; } seen[SEEN];
@@ -42,11 +43,25 @@ struct mapped {
 	bool met[FILES];
 };
 
+static int by_begin(const void *va, const void *vb)
+{
+	const struct log_rec *const *a = va, *const *b = vb;
+
+	return (*a)->begin < (*b)->begin ? -1 : (*a)->begin > (*b)->begin;
+}
+
+/* Several threads write at once: records are nearly in the order of time. */
 struct mapped *mapped_load(struct log_head *log)
 {
 	struct mapped *m = calloc(1, sizeof(*m));
+	uint64_t i;
 
 	m->log = log;
+	m->marks = calloc(log->used + 1, sizeof(*m->marks));
+	for (i = 0; i < log->used; i++)
+		if (log_recs(log)[i].kind == LOG_MARK)
+			m->marks[m->mark_count++] = &log_recs(log)[i];
+	qsort(m->marks, m->mark_count, sizeof(*m->marks), by_begin);
 	return m;
 }
 
@@ -94,14 +109,10 @@ static void one_line(struct mapped *m, const char *line)
 
 void mapped_advance(struct mapped *m, uint64_t now)
 {
-	const struct log_rec *rec;
-
-	for (; m->next < m->log->used; m->next++) {
-		rec = &log_recs(m->log)[m->next];
-		if (rec->kind && rec->begin > now)
+	for (; m->next < m->mark_count; m->next++) {
+		if (m->marks[m->next]->begin > now)
 			return;
-		if (rec->kind == LOG_MARK)
-			one_line(m, (char *)m->log + rec->data);
+		one_line(m, (char *)m->log + m->marks[m->next]->data);
 	}
 }
 

@@ -8,7 +8,7 @@
 #
 # usage: mapped.sh [VOLUME SEED OPS THREADS STATES [MOUNT-OPTIONS]]
 #
-#	LONG=1			20,000 states instead of 200
+#	LONG=1			20,000 states instead of 250
 #	CRASH_OPTIONS=..	more options for "replay check"
 . "${0%/*}/lib.sh"
 requires root ours fuse loop mke2fs e2fsck losetup
@@ -62,5 +62,8 @@ if [ -n "${LONG-}" ]; then
 fi
 one mapped-4k 1 150 1 100
 one mapped-1k 2 100 3 100
+# The tester is tested.
+one mapped-4k 3 400 2 50
+not_ok "flushes that do nothing are found" crash_replay -m -x flush -n 400 -s 1
 ok "at least 150 states: $states" test $states -ge 150
 finish

@@ -444,7 +444,7 @@ int model_start(const struct model_opt *opt)
 		model_wait();
 		return MODEL_GONE;
 	}
-	return err ? err : name_lookup(NULL, NULL, &M.root);
+	return err || opt->no_root ? err : name_lookup(NULL, NULL, &M.root);
 }
 
 /* ---- end ---- */

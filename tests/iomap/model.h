@@ -46,6 +46,7 @@ struct model_opt {
 	bool short_init;		/* INIT without flags2 */
 	bool no_init_ext;
 	bool no_config;			/* accept, but never configure */
+	bool no_root;			/* ... and ask for nothing else */
 	uint32_t minor;			/* 0: 99 */
 	int support_errno;		/* of the probe; 0: fine */
 	int open_errno;			/* of the registration */

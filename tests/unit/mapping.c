@@ -327,6 +327,80 @@ static void test_faults(void)
 	ok(vol_clean(), "faults: e2fsck");
 }
 
+/* ---- what a crash would find ---- */
+
+/* Flushes and writes, in their order; the first letter is the first call's. */
+static char calls[64];
+
+static int note_call(void *ctx, enum device_op op, uint64_t off, size_t len)
+{
+	size_t n = strlen(calls);
+
+	(void)ctx, (void)off, (void)len;
+	if (n + 1 < sizeof(calls))
+		calls[n] = op == DEVICE_SYNC ? 'F' : op == DEVICE_WRITE ? 'w' : 'r';
+	return 0;
+}
+
+static bool is_dirty(struct inode *inode, uint64_t pos, bool write)
+{
+	struct mapping m;
+	int err = write ? mapping_alloc(inode, pos, 1, 0, &m) :
+		mapping_find(inode, pos, 1, &m);
+
+	if (err)
+		bail("no mapping");
+	return m.dirty;
+}
+
+/*
+ * The kernel writes past us: nothing that says so may be durable before its
+ * data is.  And it has to know where a write alone is not enough.
+ */
+static void test_durable(const char *mkfs)
+{
+	struct inode *f, *g;
+	uint64_t size;
+
+	vol_make_ext4(mkfs, "16M");
+	vol_open();
+	bs = vol->blocksize;
+	f = map_open("f", true);
+	g = map_open("g", true);
+	is(put(f, 0, 8, true), 0, "a file");
+	ok(is_dirty(f, 0, true), "not durable yet");
+	ok(!is_dirty(f, 100 * bs, false), "a hole is not dirty");
+	is(data_fsync(f, true), 0, "fdatasync");
+	ok(!is_dirty(f, 0, true) && !is_dirty(f, 0, false), "now it is");
+	is(put(f, 8, 8, false), 0, "more blocks");
+	ok(is_dirty(f, 8 * bs, false), "allocated only");
+	is(data_fsync(f, true), 0, "fdatasync");
+	ok(is_dirty(f, 8 * bs, true), "the size is to move there");
+	ok(!is_dirty(f, 0, true), "but not before");
+	is(put(g, 0, 1, true), 0, "another file is changed");
+	ok(!is_dirty(f, 0, true), "this one is not");
+	is(txn_sync(vol, 0), 0, "all is durable");
+
+	memset(calls, 0, sizeof(calls));
+	device_set_fault(vol->dev, note_call, NULL);
+	is(mapping_written(f, 8 * bs, 8 * bs, true, &size), 0, "written");
+	is(data_fsync(f, true), 0, "fsync");
+	/* in the log blocks may be written before it, but no commit block */
+	if (!ok(journal_has_log(vol) ? !strcmp(calls, "wFwF") :
+		calls[0] == 'F', "J3: the data is flushed first"))
+		printf("# %s\n", calls);
+	device_others_wrote(vol->dev);
+	memset(calls, 0, sizeof(calls));
+	is(data_fsync(f, true), 0, "fsync of overwritten blocks");
+	ok(!strcmp(calls, "F"), "flushes them");
+	memset(calls, 0, sizeof(calls));
+	is(data_fsync(f, true), 0, "once more");
+	ok(!calls[0], "nothing to do");
+	file_close(f);
+	file_close(g);
+	vol_close();
+}
+
 /* ---- streams ---- */
 
 static uint64_t dropped;
@@ -424,7 +498,7 @@ static void test_stream(const char *mkfs)
 	ok(asked > 0 && asked < 20, "12 MiB in 128 KiB: asked %d times", asked);
 	ok(f->ahead && f->orphan, "blocks ahead: an orphan");
 	is(mapping_alloc(f, 12 << 20, 1, 0, &m), 0, "more is there");
-	ok(m.state == MAP_UNWRITTEN && !m.fresh, "and unwritten");
+	ok(m.state == MAP_UNWRITTEN && m.dirty, "and unwritten");
 	is(mapping_find(f, (12 << 20) - 1, 1, &m), 0, "a reader");
 	is(m.off + m.len, 12 << 20, "is told nothing of it");
 	is(mapping_find(f, 12 << 20, 100, &m), 0, "unless it asks");
@@ -602,6 +676,8 @@ int main(void)
 	test_limits();
 	test_deep();
 	test_faults();
+	test_durable("-b 4096 -O ^has_journal");
+	test_durable("-b 1024");
 	test_stream("-b 4096 -O ^has_journal");
 	test_stream("-b 4096 ");
 	test_stream("-b 4096 -O ^has_journal,bigalloc -C 65536");

@@ -91,7 +91,7 @@ static bool rnd_alloc(struct model *f)
 		pos = 0;
 	next = pos + count;
 	hole = f->cell[pos / bs] == MAP_HOLE;
-	if (mapping_alloc(f->inode, pos, count, 0, &m) || m.fresh != hole)
+	if (mapping_alloc(f->inode, pos, count, 0, &m) || (hole && !m.dirty))
 		return false;
 	/* it alone knows how much it took, but only from POS on */
 	fs_lock(vol);

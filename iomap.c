@@ -496,12 +496,19 @@ static int mapped_inode(struct request *rq, uint64_t attr_ino,
 static int find_for_write(struct inode *inode, const struct iom_begin_in *in,
 			  struct mapping *m)
 {
+	struct mapping whole;
 	struct caller who;
 	int err;
 
 	err = mapping_find(inode, in->pos, in->count, m);
-	if (err || (m->state != MAP_HOLE && !(in->opflags & IOM_OP_WRITE)))
+	if (err)
 		return err;
+	if (m->state != MAP_HOLE && !(in->opflags & IOM_OP_WRITE)) {
+		/* with what was allocated ahead: there is more to be written */
+		if (!mapping_alloc(inode, in->pos, in->count, 0, &whole))
+			*m = whole;
+		return 0;
+	}
 	if ((in->opflags & IOM_OP_OVERWRITE_ONLY) && m->state == MAP_HOLE)
 		return -EAGAIN;
 	caller_get(&who);

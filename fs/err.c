@@ -282,20 +282,16 @@ void fs_error_merge(struct txn *t)
 int fs_error_flush(struct fs *fs)
 {
 	struct txn *t;
-	bool error_ro;
 	int err = 0;
 
 	fs_lock(fs);
 	if (!fs->error_log.pending || fs->rdonly || fs->aborted)
 		goto out;
-	error_ro = fs->error_ro;
-	fs->error_ro = false;
-	err = txn_begin(fs, TXN_SUPER, &t);
+	err = txn_begin(fs, TXN_ERROR, &t);
 	if (!err) {
 		fs_error_merge(t);
 		txn_end(t);
 	}
-	fs->error_ro |= error_ro;
 out:
 	fs_unlock(fs);
 	return err;

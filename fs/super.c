@@ -190,15 +190,13 @@ int super_mount(struct fs *fs)
  */
 int super_unmount(struct fs *fs)
 {
+	enum txn_kind kind = journal_has_log(fs) ? TXN_ERROR : TXN_SUPER;
 	struct ext2_super_block *sb;
-	bool error_ro;
 	struct txn *t;
 	int err;
 
 	fs_lock(fs);
-	error_ro = fs->error_ro;
-	fs->error_ro = error_ro && !journal_has_log(fs);
-	err = txn_begin(fs, TXN_SUPER, &t);
+	err = txn_begin(fs, kind, &t);
 	if (!err) {
 		sb = fs_super_write(t);
 		if (sb) {
@@ -210,7 +208,6 @@ int super_unmount(struct fs *fs)
 		}
 		err = txn_stop(t, sb ? 0 : -ENOMEM);
 	}
-	fs->error_ro = error_ro;
 	fs_unlock(fs);
 	return err ? err : txn_sync(fs, 0);
 }

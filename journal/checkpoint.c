@@ -159,10 +159,11 @@ void logged_add(struct journal *j, struct txn_group *g)
 		struct commit_block *cb = &g->blocks[i];
 		struct buf *b = cb->buf;
 
-		b->commit = NULL;
+		/* one or the other at any time, or it may be evicted */
 		if (b->logged)
 			logged_done(j, b->logged);
 		b->logged = cb;
+		b->commit = NULL;
 		cb->group = g;
 		cache_settle(b);
 	}
@@ -225,9 +226,10 @@ int checkpoint_all(struct journal *j, bool stop)
 	struct logfile *lf = j->log.lf;
 	int err;
 
-	assert(j->busy && !j->fs->aborted);
+	assert(j->busy);
 	fs_lock(j->fs);
-	err = checkpoint_home(j);
+	/* others may end it at any time */
+	err = j->fs->aborted ? -EIO : checkpoint_home(j);
 	fs_unlock(j->fs);
 #ifndef BREAK_J6
 	/* J6 */

@@ -36,6 +36,15 @@ void txn_abort_volume(struct fs *fs, int err)
 	}
 }
 
+/* A device failed, with the log or below it. */
+void journal_fail(struct journal *j, int err)
+{
+	/* not what somebody else's end of the volume made of it */
+	if (!j->fs->aborted)
+		j->log.failed = true;
+	txn_abort_volume(j->fs, err);
+}
+
 /* --- freeze --- */
 
 /*
@@ -119,12 +128,10 @@ static void commit_finish(struct journal *j, struct txn_group *g, int err)
 #ifdef BREAK_J7
 	err = 0;
 #endif
-	if (err) {
-		j->log.failed = true;
-		txn_abort_volume(j->fs, err);	/* J7 */
-	} else {
+	if (err)
+		journal_fail(j, err);	/* J7 */
+	else
 		j->durable = g->id;
-	}
 	if (!err && g->len) {
 		if (j->log.moved)
 			logged_drop(j);
@@ -180,10 +187,8 @@ static int commit_running(struct journal *j)
 
 	if (checkpoint_needed(j))
 		err = checkpoint_home(j);
-	if (err) {
-		j->log.failed = true;
-		txn_abort_volume(j->fs, err);
-	}
+	if (err)
+		journal_fail(j, err);
 	if (j->fs->aborted)
 		return -EIO;
 	g = commit_freeze(j);
@@ -262,8 +267,7 @@ int txn_sync(struct fs *fs, uint64_t id)
 	err = device_sync(fs->dev);
 	if (err) {
 		fs_lock(fs);
-		j->log.failed = true;
-		txn_abort_volume(fs, err);
+		journal_fail(j, err);
 		fs_unlock(fs);
 		return -EIO;
 	}

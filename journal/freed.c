@@ -12,6 +12,7 @@
  * Knows no allocation and does no I/O.  Everything needs the volume lock.
  */
 #include <assert.h>
+#include <errno.h>
 
 #include "fs/fs.h"
 #include "io/cache.h"
@@ -34,39 +35,11 @@ int freed_add(struct txn *t, uint64_t blk, uint64_t count, bool meta)
 
 void freed_undo(struct txn *t, uint64_t blk, uint64_t count, bool meta)
 {
-	/* without memory they stay frozen, or revoked: harmless */
+	/* without memory they stay frozen: harmless */
 	range_remove(&t->group->frozen, blk, count);
-	if (meta)
-		range_remove(&t->group->revoked, blk, count);
-}
-
-/*
- * BLK is metadata again, in the transaction that freed it: its revoke would
- * hide the new contents as well.
- */
-void freed_rejoin(struct txn_group *g, uint64_t blk)
-{
-	if (g->revoked.total)
-		range_remove(&g->revoked, blk, 1);
-}
-
-/* Those of the freed blocks that stayed free leave the cache. */
-void freed_forget(struct txn *t, uint64_t blk, uint64_t count)
-{
-	uint64_t end = blk + count, start, len;
-
-	while (blk < end && range_next(&t->group->frozen, blk, &start, &len)) {
-		if (start >= end)
-			break;
-		if (start < blk) {
-			len -= blk - start;
-			start = blk;
-		}
-		if (len > end - start)
-			len = end - start;
-		cache_forget(t->fs->cache, start, len);
-		blk = start + len;
-	}
+	/* but a replay must not pass over what is in use again */
+	if (meta && range_remove(&t->group->revoked, blk, count))
+		txn_abort_volume(t->fs, -ENOMEM);
 }
 
 /* B was dropped while the log, or the commit on its way there, has it. */

@@ -114,8 +114,7 @@ int journal_log_end(struct fs *fs)
 	err = checkpoint_all(j, true);
 	fs_lock(fs);
 	if (err) {
-		j->log.failed = true;
-		txn_abort_volume(fs, err);
+		journal_fail(j, err);
 	} else {
 		j->log.on = false;
 		j->limit = 0;
@@ -137,8 +136,14 @@ int journal_freeze(struct fs *fs)
 	j->frozen = true;
 	err = fs->aborted ? -EIO : 0;
 	fs_unlock(fs);
-	if (!err && j->log.on)
-		err = checkpoint_all(j, true);
+	if (err || !j->log.on)
+		return err;
+	err = checkpoint_all(j, true);
+	if (err) {	/* or the thaw would forget what is not home (J6) */
+		fs_lock(fs);
+		journal_fail(j, err);
+		fs_unlock(fs);
+	}
 	return err;
 }
 
@@ -155,10 +160,8 @@ int journal_thaw(struct fs *fs)
 			err = logfile_sync(j->log.lf);
 	}
 	fs_lock(fs);
-	if (err) {
-		j->log.failed = true;
-		txn_abort_volume(fs, err);
-	}
+	if (err)
+		journal_fail(j, err);
 	j->frozen = false;
 	journal_release(j);
 	fs_unlock(fs);
@@ -178,10 +181,8 @@ static void checkpoint(struct journal *j)
 	fs_unlock(j->fs);
 	err = checkpoint_all(j, false);
 	fs_lock(j->fs);
-	if (err) {
-		j->log.failed = true;
-		txn_abort_volume(j->fs, err);
-	}
+	if (err)
+		journal_fail(j, err);
 	journal_release(j);
 }
 
@@ -255,6 +256,10 @@ static void *commit_thread(void *arg)
 
 		if (tell_errors(j, &tried))
 			continue;
+		if (j->busy) {		/* what is under way is in no list */
+			pthread_cond_wait(&j->done, &j->fs->lock);
+			continue;
+		}
 		commit = due_ms(j);
 		home = checkpoint_due_ms(j);
 		if ((commit == UINT64_MAX && home == UINT64_MAX) ||
@@ -263,11 +268,15 @@ static void *commit_thread(void *arg)
 			pthread_cond_wait(&j->wake, &j->fs->lock);
 			j->asleep = false;
 		} else if (now >= commit) {
-			journal_commit(j);
+			/* for want of memory: later */
+			if (journal_commit(j) && !j->fs->aborted)
+				sleep_until(j, now + QUIET_MS);
 		} else if (now >= home) {
 			checkpoint(j);
 		} else {
+			j->asleep = commit == UINT64_MAX;
 			sleep_until(j, commit < home ? commit : home);
+			j->asleep = false;
 		}
 	}
 	fs_unlock(j->fs);

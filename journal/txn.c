@@ -35,6 +35,7 @@ static const struct {
 	[TXN_TRUNCATE]	= { "truncate", 512 },
 	[TXN_ORPHAN]	= { "orphan", 16 },
 	[TXN_SUPER]	= { "super", 4 },
+	[TXN_ERROR]	= { "error", 4 },
 };
 
 /*
@@ -45,7 +46,7 @@ static const struct {
 
 #define POOL_MAX	2	/* groups that wait to be used again */
 
-enum undo_kind { UNDO_BUF, UNDO_MEM, UNDO_FREED, UNDO_REUSED };
+enum undo_kind { UNDO_BUF, UNDO_MEM, UNDO_FREED };
 
 struct undo {
 	struct undo *next;
@@ -154,7 +155,6 @@ void group_link(struct txn_group *g, struct buf *b)
 {
 	if (!g->count++)
 		g->born_ms = journal_now_ms();
-	freed_rejoin(g, b->blk);
 	b->txn = g;
 	b->txn_prev = NULL;
 	b->txn_next = g->bufs;
@@ -251,29 +251,53 @@ static bool has_room(const struct journal *j, unsigned credits)
 	       log_need(j, j->running) + credits <= j->limit;
 }
 
-/* Waits, or sees to it, that there is room for a handle. */
-static void make_room(struct journal *j, unsigned credits)
+/* Can a commit still take the running group, with CREDITS more? */
+static bool fits_log(const struct journal *j, unsigned credits)
 {
-	while (!has_room(j, credits))
-		if (journal_commit(j))
-			return;
+	return !j->log.on || log_need(j, j->running) + credits < j->log.size;
+}
+
+/*
+ * Waits, or sees to it, that there is room for a handle.  While nobody can
+ * commit the group may grow beyond its part: memory is what there is, but the
+ * log must take it in the end.  -EBUSY, -ENOMEM, -EIO.
+ */
+static int make_room(struct journal *j, unsigned credits)
+{
+	int err;
+
+	while (!has_room(j, credits)) {
+		err = journal_commit(j);
+		if (err)
+			return fits_log(j, credits) ? 0 : err;
+	}
 	if (j->running->count >= j->soft && !j->busy)
 		pthread_cond_signal(&j->wake);
+	return 0;
+}
+
+static bool may_write(const struct fs *fs, enum txn_kind kind)
+{
+	return !fs->rdonly && !fs->aborted &&
+	       (!fs->error_ro || kind == TXN_ERROR);
 }
 
 int txn_begin(struct fs *fs, enum txn_kind kind, struct txn **out)
 {
 	struct journal *j = fs->journal;
 	struct txn *t = &j->handle;
+	int err = 0;
 
-	if (fs->rdonly || fs->aborted || fs->error_ro)
+	if (!may_write(fs, kind))
 		return -EROFS;
 	assert(!j->open);
 	t->credits = credits_of(j, kind);
 	if (j->running->count >= j->soft || !has_room(j, t->credits))
-		make_room(j, t->credits);
-	if (fs->rdonly || fs->aborted || fs->error_ro)
+		err = make_room(j, t->credits);
+	if (!may_write(fs, kind))
 		return -EROFS;
+	if (err)
+		return err;
 	j->open = true;
 	t->fs = fs;
 	t->group = j->running;
@@ -391,18 +415,6 @@ int txn_freed(struct txn *t, uint64_t blk, uint64_t count, bool meta)
 	return 0;
 }
 
-int txn_reused(struct txn *t, uint64_t blk, uint64_t count)
-{
-	struct undo *u = undo_new(t, UNDO_REUSED);
-
-	if (!u || range_remove(&t->group->frozen, blk, count))
-		return -ENOMEM;
-	u->blk = blk;
-	u->count = count;
-	undo_push(t, u);
-	return 0;
-}
-
 /* --- end --- */
 
 static void close_handle(struct txn *t)
@@ -437,7 +449,7 @@ void txn_end(struct txn *t)
 	}
 	for (u = t->undo; u; u = u->next)
 		if (u->kind == UNDO_FREED)
-			freed_forget(t, u->blk, u->count);
+			cache_forget(t->fs->cache, u->blk, u->count);
 	if (t->used > t->credits)
 		msg_debug("a handle for %s used %u blocks, not %u",
 			  kinds[t->kind].name, t->used, t->credits);
@@ -490,9 +502,6 @@ void txn_abort(struct txn *t)
 			break;
 		case UNDO_FREED:
 			freed_undo(t, u->blk, u->count, u->meta);
-			break;
-		case UNDO_REUSED:
-			range_add(&t->group->frozen, u->blk, u->count);
 			break;
 		}
 	}

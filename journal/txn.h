@@ -35,6 +35,7 @@ enum txn_kind {
 	TXN_TRUNCATE,	/* one piece of a truncate, punch, shift or deletion */
 	TXN_ORPHAN,
 	TXN_SUPER,
+	TXN_ERROR,	/* the superblock, also after errors=remount-ro */
 	TXN_KINDS
 };
 
@@ -79,7 +80,8 @@ void journal_close(struct fs *fs);
 /*
  * Opens a handle.  Needs the volume lock; may drop and retake it to wait for
  * space, so nothing read before the call may be trusted after it except
- * counted references.  -EROFS when the volume is read-only or aborted.
+ * counted references.  -EROFS when the volume is read-only or aborted; -EBUSY
+ * (frozen), -ENOMEM when there is no room and none can be made.
  */
 int txn_begin(struct fs *fs, enum txn_kind kind, struct txn **out);
 
@@ -99,12 +101,6 @@ int txn_save(struct txn *t, void *mem, size_t len);
  * the handle ends.  META: they held metadata (J5: a revoke record).
  */
 int txn_freed(struct txn *t, uint64_t blk, uint64_t count, bool meta);
-
-/*
- * The opposite, for blocks that this handle both allocated and freed: no
- * durable state ever pointed at them, so they may be handed out again.
- */
-int txn_reused(struct txn *t, uint64_t blk, uint64_t count);
 
 /* The open handle, or NULL: for who is called in any context (err.c). */
 struct txn *txn_current(struct fs *fs);

@@ -144,8 +144,6 @@ uint64_t journal_now_ms(void);
  */
 int freed_add(struct txn *t, uint64_t blk, uint64_t count, bool meta);
 void freed_undo(struct txn *t, uint64_t blk, uint64_t count, bool meta);
-void freed_forget(struct txn *t, uint64_t blk, uint64_t count);
-void freed_rejoin(struct txn_group *g, uint64_t blk);
 void freed_finish(struct journal *j, struct txn_group *g, int err);
 void freed_clear(struct txn_group *g);
 
@@ -156,6 +154,8 @@ void freed_clear(struct txn_group *g);
  * -EBUSY if it is frozen.
  */
 int journal_commit(struct journal *j);
+/* J7: the volume is aborted, which is to be noted in the log.  Volume lock. */
+void journal_fail(struct journal *j, int err);
 bool group_is_empty(const struct txn_group *g);
 /* Waits until nobody holds the journal, and takes it.  Volume lock. */
 void journal_hold(struct journal *j);
@@ -173,7 +173,8 @@ int log_commit(struct journal *j, struct txn_group *g);
  * checkpoint.c, by who holds the journal.  home_write(): N blocks, neighbours
  * in their order, to their places.  _home() writes what is left, in part
  * without the volume lock, which is held; _all() (no lock) makes that durable
- * and empties the log; STOP: for good.
+ * and empties the log; STOP: for good.  After an error of either the log must
+ * stay as it is: journal_fail().
  */
 int home_write(struct journal *j, struct commit_block *const *v, size_t n);
 size_t home_run(const struct journal *j, struct commit_block *const *v,

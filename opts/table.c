@@ -100,7 +100,7 @@ const struct opt_row opt_rows[] = {
 	  .man = "Memory for blocks of metadata, less than 2g. The default is 32m, or a twentieth of the machine's memory if that is less." },
 	{ "commit=", OPT_NUMBER, F(fs.commit_interval), .high = INT_MAX / 1000,
 	  .arg = "SECONDS", .help = "time between commits", .preset = "5",
-	  .man = "The longest time that a change waits in memory. 0 is the default, 5." },
+	  .man = "The longest time that a change waits in the server's memory; where nothing more happens it is a second. 0 is the default, 5. See CRASHES for what the kernel still has." },
 	{ "directio", OPT_TRUE, F(fs.directio),
 	  .help = "no page cache below the server",
 	  .man = "Open the device with O_DIRECT: its contents stay out of the page cache." },

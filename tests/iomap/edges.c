@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * edges.c - where iomap begins and ends: volumes inside of a device, images
- * given as descriptors or in use already, CONFIG without a block size, files
+ * given as descriptors or in use already, ro, CONFIG without a block size, files
  * that change sides, freezes that cross, signals, and closes that come late.
  *
  * usage: edges [TEST]
@@ -151,6 +151,37 @@ static void test_refused(void)
 	start("lazytime,strictatime", true, true);
 	end();
 	lab_ok(lab_fsck(), "e2fsck finds nothing");
+}
+
+/* ---- ro ---- */
+
+/* The loop device cannot be written, and not a byte of the image changes. */
+static void test_readonly(void)
+{
+	static const char data[] = "sha256sum %s | cut -d' ' -f1 >%s";
+	struct tfile *t;
+
+	lab_begin("32M", "-t ext4", NULL);
+	t = t_create("f");
+	t_write(t, BUFFERED, 0, 123456);
+	t_close(t);
+	end();
+	lab_system(data, L.image, "before");
+	start("ro", true, true);
+	lab_ok(!lab_system("test $(losetup -n -O RO -j %s) = 1", L.image),
+	       "the loop device is read-only");
+	if (name_lookup(M.root, t->name, &t->inode))
+		lab_bail("lookup");
+	lab_ok(t->inode->mapped, "mapped");
+	lab_is(file_open(t->inode, O_RDONLY, &t->f), 0, "open");
+	t->open = true;
+	lab_is(t_check(t), 0, "read");
+	t_close(t);
+	end();
+	lab_system(data, L.image, "after");
+	lab_ok(!lab_system("cmp before after"), "the image is as it was");
+	lab_system("rm -f before after");
+	t_free(t);
 }
 
 /* ---- CONFIG ---- */
@@ -317,6 +348,7 @@ static const struct {
 	void (*run)(void);
 } tests[] = {
 	{ "offset", test_offset }, { "refused", test_refused },
+	{ "readonly", test_readonly },
 	{ "config", test_config }, { "sides", test_sides },
 	{ "freezes", test_freezes }, { "signal", test_signal },
 	{ "late_close", test_late_close },

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <sys/sysmacros.h>
 #include "nametest.h"
+#include "fs/data.h"
 #include "fs/dir.h"
 
 static const char *const kinds[] = {
@@ -528,6 +529,67 @@ static void test_dirsync(void)
 	vol->opt.dirsync = false;
 }
 
+/* ---- fsync by many ---- */
+
+#define SHARERS	8
+
+static void *one_fsync(void *arg)
+{
+	return (void *)(intptr_t)data_fsync(arg, false);
+}
+
+static uint64_t running(void)
+{
+	uint64_t id;
+
+	fs_lock(vol);
+	id = txn_running(vol);
+	fs_unlock(vol);
+	return id;
+}
+
+/* Files are made, and made durable at once; how many commits it took. */
+static unsigned commits(unsigned round, int *bad)
+{
+	struct inode *files[SHARERS];
+	pthread_t t[SHARERS];
+	uint64_t before;
+	char name[32];
+	unsigned k;
+	void *err;
+
+	for (k = 0; k < SHARERS; k++) {
+		snprintf(name, sizeof(name), "/share%u.%u", round, k);
+		*bad |= make_file(name);
+		files[k] = at(name);
+	}
+	before = running();
+	for (k = 0; k < SHARERS; k++)
+		pthread_create(&t[k], NULL, one_fsync, files[k]);
+	for (k = 0; k < SHARERS; k++) {
+		pthread_join(t[k], &err);
+		*bad |= err != NULL;
+	}
+	for (k = 0; k < SHARERS; k++)
+		drop(files[k]);
+	return running() - before;
+}
+
+/* What was changed before the first of them is in one commit. */
+static void test_shared(void)
+{
+	unsigned most = 0, n, k;
+	int bad = 0;
+
+	for (k = 0; k < 20; k++) {
+		n = commits(k, &bad);
+		if (n > most)
+			most = n;
+	}
+	ok(!bad, "files are made and synced");
+	is(most, 1, "by one commit");
+}
+
 /* ---- failures ---- */
 
 static uint64_t free_inodes(void)
@@ -639,6 +701,7 @@ int main(void)
 		test_threads();
 		if (!ext2fs_has_feature_journal(vol->e2->super))
 			test_dirsync();
+		test_shared();
 		vol_close();
 	}
 	test_full();

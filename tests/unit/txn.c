@@ -470,9 +470,6 @@ static void test_frozen(void)
 	is(txn_frozen(&fs, 110, 1000, &skip), 90, "and after it");
 	is(txn_frozen(&fs, 210, 1000, &skip), 1000, "free");
 	is(txn_frozen_total(&fs), 20, "in all");
-	txn_reused(t, 204, 2);
-	is(txn_frozen(&fs, 204, 10, &skip), 2, "a hole is made in it");
-	is(txn_frozen(&fs, 206, 10, &skip), 0, "frozen behind it");
 	end(t, 0);
 	is(dirty(), 0, "freed blocks are not dirty any more");
 	is(in_cache(&t_map, 101), 101, "but forgotten");
@@ -583,6 +580,17 @@ static void test_faults(void)
 	is(txn_begin(&fs, TXN_ATTR, &t), -EROFS, "read-only: no handle");
 	fs_unlock(&fs);
 	is(txn_sync(&fs, 0), 0, "but a sync is fine");
+	teardown();
+
+	setup(64);
+	fs.error_ro = true;
+	fs_lock(&fs);
+	is(txn_begin(&fs, TXN_SUPER, &t), -EROFS, "read-only by an error");
+	fs_unlock(&fs);
+	t = begin(TXN_ERROR);
+	change(t, &t_super, 0, 1);
+	is(end(t, 0), 0, "which is recorded");
+	is(txn_sync(&fs, 0), 0, "all the same");
 	teardown();
 }
 

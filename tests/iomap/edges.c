@@ -343,10 +343,7 @@ static void test_late_close(void)
 	lab_drop();
 }
 
-static const struct {
-	const char *name;
-	void (*run)(void);
-} tests[] = {
+static const struct lab_test tests[] = {
 	{ "offset", test_offset }, { "refused", test_refused },
 	{ "readonly", test_readonly },
 	{ "config", test_config }, { "sides", test_sides },
@@ -356,15 +353,5 @@ static const struct {
 
 int main(int argc, char **argv)
 {
-	unsigned i;
-
-	lab_need();
-	for (i = 0; i < sizeof(tests) / sizeof(*tests); i++) {
-		if (argc > 1 && strcmp(argv[1], tests[i].name))
-			continue;
-		note("---- %s", tests[i].name);
-		tests[i].run();
-		unlink(L.log);
-	}
-	return lab_done();
+	return lab_main(tests, sizeof(tests) / sizeof(*tests), argc, argv);
 }

@@ -535,3 +535,18 @@ int t_unlink(struct tfile *t)
 {
 	return name_unlink(t->dir, t->name, t->inode);
 }
+
+int lab_main(const struct lab_test *tests, unsigned n, int argc, char **argv)
+{
+	unsigned i;
+
+	lab_need();
+	for (i = 0; i < n; i++) {
+		if (argc > 1 && strcmp(argv[1], tests[i].name))
+			continue;
+		note("---- %s", tests[i].name);
+		tests[i].run();
+		unlink(L.log);
+	}
+	return lab_done();
+}

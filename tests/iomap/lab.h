@@ -38,6 +38,14 @@ struct lab {
 
 extern struct lab L;
 
+struct lab_test {
+	const char *name;
+	void (*run)(void);
+};
+
+/* main() of a program of N tests: all, or the one that is named. */
+int lab_main(const struct lab_test *tests, unsigned n, int argc, char **argv);
+
 /* Needs root and loop devices: else ends with "skipped". */
 void lab_need(void);
 /* SIZE and the rest as mke2fs takes them.  In the current folder. */

@@ -391,10 +391,7 @@ static void test_trunc_open(void)
 	lab_finish(&t, 1, "O_TRUNC");
 }
 
-static const struct {
-	const char *name;
-	void (*run)(void);
-} tests[] = {
+static const struct lab_test tests[] = {
 	{ "links", test_links }, { "others", test_others },
 	{ "malformed", test_malformed }, { "ioend", test_ioend },
 	{ "ahead", test_ahead }, { "upserts", test_upserts },
@@ -404,14 +401,5 @@ static const struct {
 
 int main(int argc, char **argv)
 {
-	unsigned i;
-
-	lab_need();
-	for (i = 0; i < sizeof(tests) / sizeof(*tests); i++) {
-		if (argc > 1 && strcmp(argv[1], tests[i].name))
-			continue;
-		note("---- %s", tests[i].name);
-		tests[i].run();
-	}
-	return lab_done();
+	return lab_main(tests, sizeof(tests) / sizeof(*tests), argc, argv);
 }

@@ -318,10 +318,7 @@ static void test_crash(void)
 	t_free(t);
 }
 
-static const struct {
-	const char *name;
-	void (*run)(void);
-} tests[] = {
+static const struct lab_test tests[] = {
 	{ "nospace", test_nospace }, { "reuse", test_reuse },
 	{ "freeze", test_freeze }, { "shutdown", test_shutdown },
 	{ "destroy", test_destroy }, { "forget", test_forget },
@@ -330,14 +327,5 @@ static const struct {
 
 int main(int argc, char **argv)
 {
-	unsigned i;
-
-	lab_need();
-	for (i = 0; i < sizeof(tests) / sizeof(*tests); i++) {
-		if (argc > 1 && strcmp(argv[1], tests[i].name))
-			continue;
-		note("---- %s", tests[i].name);
-		tests[i].run();
-	}
-	return lab_done();
+	return lab_main(tests, sizeof(tests) / sizeof(*tests), argc, argv);
 }

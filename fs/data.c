@@ -115,10 +115,17 @@ uint64_t data_max_size(const struct inode *inode)
 
 int data_finish(struct inode *inode, unsigned flags, int err)
 {
-	if (err < 0 || !((flags & DATA_SYNC) || inode->fs->opt.sync ||
-			 (inode->i.flags & EXT2_SYNC_FL)))
+	struct fs *fs = inode->fs;
+	bool sync = (flags & DATA_SYNC) || fs->opt.sync;
+
+	if (err < 0)
 		return err;
-	return data_fsync(inode, true);
+	if (!sync) {
+		fs_lock(fs);
+		sync = inode->i.flags & EXT2_SYNC_FL;
+		fs_unlock(fs);
+	}
+	return sync ? data_fsync(inode, true) : err;
 }
 
 bool data_is_mapped(struct inode *inode)

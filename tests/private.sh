@@ -66,7 +66,8 @@ servers_of() {
 	local p
 	for p in /proc/[0-9]*; do
 		[ "$(readlink "$p/exe" 2>/dev/null)" = "$(realpath "$FUSE2FS")" ] &&
-			tr '\0' '\n' <"$p/cmdline" 2>/dev/null | grep -qxF "$1" && echo "${p#/proc/}"
+			tr '\0' '\n' <"$p/cmdline" 2>/dev/null | grep -qxF "$1" &&
+			! grep -qs '^State:.*[ZX] (' "$p/status" && [ -e "$p" ] && echo "${p#/proc/}"
 	done
 }
 
